@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esam2 eval`: how good the masks are."""
+
+import json
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Annotated
+from typing import Literal
+
+import typer
+
+from esam2_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esam2_ros.evaluation.davis import Clip
+
+app = typer.Typer(help='Score masks against the truth.')
+
+
+@app.callback()
+def _group() -> None:
+    """Score masks against the truth."""
+
+
+@app.command()
+def davis(
+    root: Annotated[
+        Path,
+        typer.Argument(
+            help='Annotated clips: DAVIS (JPEGImages and Annotations, or their 480p folders), '
+            'or one folder a clip with frames and masks.'
+        ),
+    ],
+    sequences: Annotated[str, typer.Option(help='Names of clips, with commas; default: all.')] = '',
+    modes: Annotated[
+        str, typer.Option(help='Modes, with commas: exact, stock, copy_first, flow_warp.')
+    ] = 'exact',
+    floors: Annotated[
+        bool, typer.Option('--floors/--no-floors', help='Add copy_first and flow_warp.')
+    ] = True,
+    model: Annotated[
+        str, typer.Option('--model', '-m', help="compact, or 'sam2.1_hiera_tiny', 'tiny' ...")
+    ] = 'compact',
+    checkpoint: Annotated[
+        str, typer.Option(help="Checkpoint file, or 'random'; default: the packaged or fetched.")
+    ] = '',
+    image_size: Annotated[
+        int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
+    ] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N.')] = 'auto',
+    prompt: Annotated[
+        Literal['mask', 'box', 'point'],
+        typer.Option(help="How a target is shown on its first frame, made from that frame's mask."),
+    ] = 'mask',
+    out: Annotated[
+        Path | None, typer.Option(help='Folder for predicted masks and scores of each clip.')
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Take finished clips from --out, do the others.')
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option('--json', help='Print one JSON object and nothing else.')
+    ] = False,
+) -> None:
+    """Score modes by J&F, as DAVIS does, from a prompt on each target's first frame.
+
+    Scores are 0..1, means over all objects; the first and the last frame are not scored. The
+    floors copy_first (first mask kept) and flow_warp (moved by optical flow) need no network.
+    """
+    from rich.console import Console
+
+    from esam2_ros.core.models import model_spec
+    from esam2_ros.evaluation.davis import find_clips
+    from esam2_ros.evaluation.job import Job
+    from esam2_ros.evaluation.modes import pick_modes
+    from esam2_ros.evaluation.report import clip_table
+    from esam2_ros.evaluation.report import mode_table
+    from esam2_ros.evaluation.segmenter import PromptKind
+
+    if resume and out is None:
+        raise ConfigError('--resume needs --out, the folder of the run to go on with')
+    spec = model_spec(model)
+    job = Job(
+        modes=pick_modes(_names(modes), floors),
+        model=spec.name,
+        checkpoint=checkpoint,
+        image_size=spec.image_size if image_size is None else image_size,
+        device=device,
+        prompt=PromptKind(prompt),
+    )
+    clips = find_clips(root, _names(sequences) or None)
+    with _progress(clips) as advance:
+        scores, report = job.run(clips, advance, out, resume)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    console = Console()
+    console.print(clip_table(scores))
+    console.print(mode_table(scores))
+    typer.echo(f'preset {job.preset}')
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(',') if name.strip()]
+
+
+@contextmanager
+def _progress(clips: 'Sequence[Clip]') -> Iterator[Callable[[str, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn
+    from rich.progress import MofNCompleteColumn
+    from rich.progress import Progress
+    from rich.progress import TextColumn
+    from rich.progress import TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn('frames'),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        bar = bars.add_task('', total=sum(len(clip) for clip in clips))
+        yield lambda name, frames: bars.update(bar, advance=frames, description=name)

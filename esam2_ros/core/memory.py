@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One target's memory: SAM 2.1's bank in buffers that never grow.
+
+SAM 2.1 recalls, at frame t, the prompt frames, the frames t-6 .. t-1, and the object pointers
+of the prompt frames and of t-15 .. t-1. A frame's slot in a ring is its index modulo the ring,
+and the slot remembers the index: a stale slot is simply not recalled. A ring has one slot more
+than it recalls, so that a correction on frame t still finds t-6 after t itself was written.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_EMPTY = -1
+
+
+@dataclass(frozen=True)
+class MemoryShape:
+    """Sizes of a bank.
+
+    prompt_slots      prompt memories kept
+    recent_frames     newest frames recalled with their features
+    pointer_frames    newest frames recalled with their object pointers
+    tokens            of a frame's memory
+    channels          of a memory token
+    pointer_channels  of an object pointer
+    """
+
+    prompt_slots: int
+    recent_frames: int
+    pointer_frames: int
+    tokens: int
+    channels: int
+    pointer_channels: int
+
+    @property
+    def recent_slots(self) -> int:
+        """Slots of the feature ring."""
+        return self.recent_frames + 1
+
+    @property
+    def pointer_slots(self) -> int:
+        """Slots of the pointer ring."""
+        return self.pointer_frames + 1
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What to attend to on one frame.
+
+    frames    (row of `MemoryBank.features`, distance in frames; 0 for a prompt frame)
+    pointers  (row of `MemoryBank.pointers`, distance in frames)
+    """
+
+    frames: tuple[tuple[int, int], ...]
+    pointers: tuple[tuple[int, int], ...]
+
+
+class MemoryBank:
+    """Prompt memories, recent memories and object pointers of one target.
+
+    `features` [prompt_slots + recent_slots, tokens, channels] and `pointers`
+    [prompt_slots + pointer_slots, pointer_channels]; prompt rows come first in both.
+    """
+
+    def __init__(self, shape: MemoryShape, device: torch.device, dtype: torch.dtype) -> None:
+        """Allocate the bank once."""
+        self.shape = shape
+        rows = shape.prompt_slots + shape.recent_slots
+        self.features = torch.zeros(
+            rows, shape.tokens, shape.channels, device=device, dtype=dtype
+        )
+        self.pointers = torch.zeros(
+            shape.prompt_slots + shape.pointer_slots,
+            shape.pointer_channels,
+            device=device,
+            dtype=dtype,
+        )
+        self._prompt_frames = [_EMPTY] * shape.prompt_slots
+        self._recent_frames = [_EMPTY] * shape.recent_slots
+        self._pointer_frames = [_EMPTY] * shape.pointer_slots
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both buffers."""
+        return self.features.nbytes + self.pointers.nbytes
+
+    @property
+    def frames_held(self) -> int:
+        """How many frames have a spatial memory."""
+        return sum(frame != _EMPTY for frame in self._prompt_frames + self._recent_frames)
+
+    def recall(self, frame: int) -> Recall:
+        """Choose what frame `frame` attends to (SAM2Base._prepare_memory_conditioned_features).
+
+        Only the past counts: a memory of `frame` itself is left out, so that a correction on
+        it is conditioned as the first pass was.
+        """
+        shape = self.shape
+        prompts = [
+            (row, held)
+            for row, held in enumerate(self._prompt_frames)
+            if held != _EMPTY and held < frame
+        ]
+        frames = [(row, 0) for row, _ in prompts]
+        for distance in range(shape.recent_frames, 0, -1):
+            slot = (frame - distance) % shape.recent_slots
+            if frame >= distance and self._recent_frames[slot] == frame - distance:
+                frames.append((shape.prompt_slots + slot, distance))
+        pointers = [(row, frame - held) for row, held in prompts]
+        for distance in range(1, shape.pointer_frames + 1):
+            slot = (frame - distance) % shape.pointer_slots
+            if frame >= distance and self._pointer_frames[slot] == frame - distance:
+                pointers.append((shape.prompt_slots + slot, distance))
+        return Recall(tuple(frames), tuple(pointers))
+
+    def write_recent(self, frame: int, features: Tensor, pointer: Tensor) -> None:
+        """Store frame `frame`; features [tokens, channels], pointer [pointer_channels]."""
+        shape = self.shape
+        slot = frame % shape.pointer_slots
+        self.pointers[shape.prompt_slots + slot].copy_(pointer)
+        self._pointer_frames[slot] = frame
+        slot = frame % shape.recent_slots
+        self.features[shape.prompt_slots + slot].copy_(features)
+        self._recent_frames[slot] = frame
+
+    def write_prompt(self, frame: int, features: Tensor, pointer: Tensor) -> None:
+        """Store a prompted frame; the first one is never replaced, then the oldest goes."""
+        self._forget_recent(frame)
+        slot = self._prompt_slot(frame)
+        evicted = self._prompt_frames[slot]
+        if evicted not in (_EMPTY, frame):
+            # Still of use as a recent memory, as SAM2 treats an unselected prompt frame.
+            if frame - evicted <= self.shape.recent_frames:
+                self.write_recent(evicted, self.features[slot], self.pointers[slot])
+        self.features[slot].copy_(features)
+        self.pointers[slot].copy_(pointer)
+        self._prompt_frames[slot] = frame
+
+    def holds_prompt(self, frame: int) -> bool:
+        """Whether `frame` is one of the prompt memories."""
+        return frame in self._prompt_frames
+
+    def forget_recent(self) -> None:
+        """Recall nothing but the prompt memories from now on."""
+        self._recent_frames = [_EMPTY] * self.shape.recent_slots
+        self._pointer_frames = [_EMPTY] * self.shape.pointer_slots
+
+    def _prompt_slot(self, frame: int) -> int:
+        held = self._prompt_frames
+        if frame in held:
+            return held.index(frame)
+        if _EMPTY in held:
+            return held.index(_EMPTY)
+        if len(held) == 1:
+            return 0
+        first = min(held)
+        return held.index(min(index for index in held if index != first))
+
+    def _forget_recent(self, frame: int) -> None:
+        for frames in (self._recent_frames, self._pointer_frames):
+            for slot, held in enumerate(frames):
+                if held == frame:
+                    frames[slot] = _EMPTY

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the package raises: every message names the thing, the bad value and what is allowed."""
+
+
+class Esam2Error(ValueError):
+    """Base class of every refusal of bad input or settings."""
+
+
+class ConfigError(Esam2Error):
+    """A setting has a value outside its range."""
+
+
+class ImageError(Esam2Error):
+    """An image is empty or has the wrong shape, type or encoding."""
+
+
+class ImageSizeError(ImageError):
+    """The image size changed while targets are being tracked."""
+
+
+class PromptError(Esam2Error):
+    """A prompt is empty, not finite, outside the image or of the wrong shape."""
+
+
+class NoImageError(PromptError):
+    """A prompt came before the first image."""
+
+
+class UnknownFrameError(PromptError):
+    """A prompt names a frame that is no longer, or not yet, in the history."""
+
+
+class UnknownTargetError(Esam2Error):
+    """No target has this id."""
+
+
+class TooManyTargetsError(Esam2Error):
+    """Every target slot is taken."""
+
+
+class CheckpointError(Esam2Error):
+    """A checkpoint is missing, corrupt, or of another model."""
+
+
+class BagError(Esam2Error):
+    """A bag is missing, corrupt, or has no usable image topic."""

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tracker keeps of each target, and how it looks from outside."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from esam2_ros.core.engine import Segmentation
+from esam2_ros.core.memory import MemoryBank
+from esam2_ros.core.prompts import Prompt
+from esam2_ros.policy.results import TargetState
+from esam2_ros.policy.results import TargetStatus
+
+
+@dataclass
+class Target:
+    """A target: its bank, its segmentation on the newest frame, and its age.
+
+    `prompt` and `prompt_frame` are the newest prompt and the bank index of the frame it was on.
+    """
+
+    id: int
+    label: str
+    bank: MemoryBank
+    segmentation: Segmentation
+    prompt: Prompt
+    prompt_frame: int
+    age_frames: int = 0
+    frames_since_seen: int = 0
+
+    def status(self, lost_after: int) -> TargetStatus:
+        """TRACKED, OCCLUDED or LOST, by how long the target has been out of view."""
+        if self.frames_since_seen == 0:
+            return TargetStatus.TRACKED
+        if self.frames_since_seen < lost_after:
+            return TargetStatus.OCCLUDED
+        return TargetStatus.LOST
+
+
+def observe(
+    targets: list[Target], size: tuple[int, int], lost_after: int, new_frame: bool
+) -> tuple[TargetState, ...]:
+    """Bring all targets' segmentations to the image's size and to the host, in one transfer.
+
+    `size`: width, height in pixels. With `new_frame` the targets grow one frame older.
+    """
+    if not targets:
+        return ()
+    width, height = size
+    logits = torch.cat([target.segmentation.logits for target in targets])  # [n, 1, S/4, S/4]
+    full = F.interpolate(logits, (height, width), mode='bilinear', align_corners=False)
+    masks = (full[:, 0] > 0).cpu().numpy()
+    numbers = torch.stack(
+        [
+            torch.cat([target.segmentation.score for target in targets]),
+            torch.cat([target.segmentation.object_logit for target in targets]),
+        ]
+    )
+    scores, object_logits = numbers.cpu().numpy().tolist()
+    states = []
+    for i, target in enumerate(targets):
+        if new_frame:
+            target.age_frames += 1
+            target.frames_since_seen += 1
+        if object_logits[i] > 0:
+            target.frames_since_seen = 0
+        elif not new_frame:
+            target.frames_since_seen = max(1, target.frames_since_seen)
+        box, centroid, area = outline(masks[i])
+        states.append(
+            TargetState(
+                id=target.id,
+                label=target.label,
+                state=target.status(lost_after),
+                score=scores[i],
+                object_logit=object_logits[i],
+                box=box,
+                centroid=centroid,
+                area_px=area,
+                age_frames=target.age_frames,
+                frames_since_seen=target.frames_since_seen,
+                mask_logits=logits[i, 0],
+                mask=masks[i],
+            )
+        )
+    return tuple(states)
+
+
+def outline(
+    mask: NDArray[np.bool_],
+) -> tuple[tuple[float, float, float, float] | None, tuple[float, float] | None, int]:
+    """Box (pixel edges), centroid and area of a mask; None, None, 0 when it is empty."""
+    pixels = mask.view(np.uint8)
+    x, y, width, height = cv2.boundingRect(pixels)
+    if width == 0:
+        return None, None, 0
+    inside = pixels[y : y + height, x : x + width]
+    moments = cv2.moments(inside, binaryImage=True)
+    area = moments['m00']
+    centroid = (x + 0.5 + moments['m10'] / area, y + 0.5 + moments['m01'] / area)
+    return (float(x), float(y), float(x + width), float(y + height)), centroid, round(area)

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Track prompted targets through an endless stream of images."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor
+
+from esam2_ros.core.engine import Engine
+from esam2_ros.core.engine import Features
+from esam2_ros.core.engine import Segmentation
+from esam2_ros.core.images import check_image
+from esam2_ros.core.images import resize_to_square
+from esam2_ros.core.memory import MemoryBank
+from esam2_ros.core.plan import dense_plan
+from esam2_ros.core.prompts import Prompt
+from esam2_ros.errors import ImageError
+from esam2_ros.errors import ImageSizeError
+from esam2_ros.errors import NoImageError
+from esam2_ros.errors import TooManyTargetsError
+from esam2_ros.errors import UnknownTargetError
+from esam2_ros.policy.clock import StageClock
+from esam2_ros.policy.config import MAX_TARGETS
+from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.history import FrameHistory
+from esam2_ros.policy.history import PastFrame
+from esam2_ros.policy.results import FrameResult
+from esam2_ros.policy.results import MemoryUse
+from esam2_ros.policy.results import TargetState
+from esam2_ros.policy.targets import Target
+from esam2_ros.policy.targets import observe
+
+
+class StreamingTracker:
+    """Segments and follows targets, frame by frame, in memory that does not grow.
+
+    A target is added, refined and removed at any time without touching the others. One thread
+    owns a tracker. A call that raises leaves it as it was.
+    """
+
+    def __init__(self, model: SAM2Base, config: TrackerConfig | None = None) -> None:
+        """Prepare `model` (from `load_model`, or any SAM2Base) for a stream."""
+        self.config = config or TrackerConfig()
+        dtype = None if self.config.dtype == 'auto' else getattr(torch, self.config.dtype)
+        self._engine = Engine(model, self.config.prompt_frames, self.config.memory_frames, dtype)
+        self._history = FrameHistory(
+            self.config.prompt_history_bytes, self.config.prompt_history_s
+        )
+        self._targets: dict[int, Target] = {}
+        self._last_id = 0
+        self._size: tuple[int, int] | None = None
+        self._result: FrameResult | None = None
+        self._features: Features | None = None  # of the newest frame, once somebody needs them
+
+    @property
+    def result(self) -> FrameResult | None:
+        """The newest frame's result, with every add, refine and remove since; None before it."""
+        return self._result
+
+    @property
+    def target_ids(self) -> tuple[int, ...]:
+        """The ids being tracked, oldest first."""
+        return tuple(self._targets)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all memory banks and of the frames kept for late prompts."""
+        banks = sum(target.bank.nbytes for target in self._targets.values())
+        return banks + self._history.nbytes
+
+    def step(self, image: NDArray[np.uint8], stamp: int | None = None) -> FrameResult:
+        """Track every target on the next image.
+
+        `image`: [height, width, 3] uint8 RGB. `stamp`: nanoseconds, kept with the result and
+        the name a late prompt gives this frame. Raises ImageError for an image that is empty
+        or of the wrong type, ImageSizeError when the size changes while targets are tracked.
+        """
+        check_image(image)
+        size = (image.shape[1], image.shape[0])
+        self._check_size(size)
+        return self._step(resize_to_square(image, self._engine.image_size), size, stamp)
+
+    def step_tensor(
+        self, image: Tensor, stamp: int | None = None, size: tuple[int, int] | None = None
+    ) -> FrameResult:
+        """Track every target on an image that is resized and normalised already.
+
+        `image`: [1, 3, S, S] float. `size`: width, height of the original image, in whose
+        pixels prompts and results are (default S, S). Raises as `step`.
+        """
+        side = self._engine.image_size
+        if tuple(image.shape) != (1, 3, side, side) or not image.is_floating_point():
+            raise ImageError(
+                f'image is {image.dtype} of shape {tuple(image.shape)};'
+                f' allowed: float [1, 3, {side}, {side}]'
+            )
+        size = size or (side, side)
+        self._check_size(size)
+        return self._step(image, size, stamp)
+
+    @torch.inference_mode()
+    def add(self, prompt: Prompt, frame: int | NDArray[np.uint8] | None = None) -> int:
+        """Start tracking what `prompt` shows; returns the new target's id.
+
+        `frame`: the frame the prompt was drawn on: None is the newest one; an index, one of
+        the history's, from which the target is then caught up to the newest frame; an image,
+        which is stepped first. Raises NoImageError before the first image, PromptError for a
+        prompt that does not fit it, UnknownFrameError for a frame too old, and
+        TooManyTargetsError.
+        """
+        if isinstance(frame, np.ndarray):
+            self.step(frame)
+            frame = None
+        result, size = self._require_frame()
+        prompt.check(*size)
+        new_id = self._free_id()
+        past, later, index = self._place(result, frame)
+        bank = self._engine.new_bank()
+        with self._engine.precision():
+            features = self._features_of(past)
+            segmentation = self._engine.segment_first(features, prompt, size)
+            self._engine.memorise_prompt(features, segmentation, bank, index)
+            segmentation = self._catch_up(bank, segmentation, later, index)
+        target = Target(new_id, prompt.label, bank, segmentation, prompt, index)
+        states = observe([target], size, self.config.lost_after_frames, new_frame=False)
+        self._targets[new_id] = target
+        self._last_id = new_id
+        self._update(lambda old: (*old, *states))
+        return new_id
+
+    @torch.inference_mode()
+    def refine(self, target_id: int, prompt: Prompt, frame: int | None = None) -> None:
+        """Correct a target; clicks on a frame add up, a box or a mask replaces them.
+
+        `frame`: an index of the history, or None for the newest frame. Raises
+        UnknownTargetError, and as `add`.
+        """
+        target = self._require_target(target_id)
+        result, size = self._require_frame()
+        prompt.check(*size)
+        past, later, index = self._place(result, frame)
+        if index == target.prompt_frame:
+            prompt = _accumulate(target.prompt, prompt)
+        previous = None if later else target.segmentation
+        with self._engine.precision():
+            features = self._features_of(past)
+            segmentation = self._engine.segment_again(
+                features, prompt, size, target.bank, index, previous
+            )
+            keep = self.config.refine_is_prompt or target.bank.holds_prompt(index)
+            write = self._engine.memorise_prompt if keep else self._engine.memorise_correction
+            write(features, segmentation, target.bank, index)
+            segmentation = self._catch_up(target.bank, segmentation, later, index)
+        target.segmentation = segmentation
+        target.prompt, target.prompt_frame = prompt, index
+        target.label = prompt.label or target.label
+        (state,) = observe([target], size, self.config.lost_after_frames, new_frame=False)
+        self._update(lambda old: (state if each.id == target_id else each for each in old))
+
+    def remove(self, target_id: int) -> None:
+        """Stop tracking a target and free its memory; UnknownTargetError for an unknown id."""
+        self._require_target(target_id)
+        del self._targets[target_id]
+        self._update(lambda old: (each for each in old if each.id != target_id))
+
+    def reset(self) -> None:
+        """Forget all targets; the newest frames stay, so that prompts can name them."""
+        self._targets.clear()
+        self._last_id = 0
+        self._update(lambda old: ())
+
+    def forget_recent(self) -> None:
+        """Forget recent frames but no target: what a jump in time calls for."""
+        for target in self._targets.values():
+            target.bank.forget_recent()
+        self._history.clear()
+
+    def frame_at(self, stamp: int) -> int:
+        """The index of the frame with this stamp; UnknownFrameError names what is available."""
+        return self._history.index_at(stamp)
+
+    def history_span(self) -> tuple[int | None, int | None] | None:
+        """Stamps of the oldest and the newest frame a prompt may name, None when there is none."""
+        span = self._history.span()
+        return (span[0].stamp, span[1].stamp) if span else None
+
+    @torch.inference_mode()
+    def _step(
+        self, pixels: NDArray[np.uint8] | Tensor, size: tuple[int, int], stamp: int | None
+    ) -> FrameResult:
+        clock = StageClock()
+        index = 0 if self._result is None else self._result.frame_index + 1
+        past = PastFrame(index, stamp, pixels)
+        targets = list(self._targets.values())
+        features, segmentations, use = None, [], MemoryUse()
+        if targets:
+            with self._engine.precision():
+                with clock.stage('encode'):
+                    features = self._engine.encode(self._engine.normalise(pixels))
+                for target in targets:
+                    use = self._add_use(use, target.bank, index)
+                    segmentations.append(self._track(features, target.bank, index, clock))
+        for target, segmentation in zip(targets, segmentations, strict=True):
+            target.segmentation = segmentation
+        with clock.stage('mask'):
+            states = observe(targets, size, self.config.lost_after_frames, new_frame=True)
+        self._history.push(past)
+        self._features, self._size = features, size
+        self._result = FrameResult(
+            frame_index=index,
+            stamp=stamp,
+            image_size=size,
+            targets=states,
+            plan=dense_plan(self._engine.grid),
+            timings=clock.timings(),
+            memory=replace(use, bytes=self.memory_bytes),
+        )
+        return self._result
+
+    def _track(
+        self, features: Features, bank: MemoryBank, index: int, clock: StageClock
+    ) -> Segmentation:
+        with clock.stage('memory'):
+            conditioned = self._engine.condition(features, bank, index)
+        with clock.stage('mask'):
+            segmentation = self._engine.segment(features, conditioned)
+        with clock.stage('memory'):
+            self._engine.memorise(features, segmentation, bank, index)
+        return segmentation
+
+    def _catch_up(
+        self, bank: MemoryBank, segmentation: Segmentation, later: list[PastFrame], index: int
+    ) -> Segmentation:
+        """Track one target through `later`, whose bank indices follow `index` without a gap."""
+        for step, past in enumerate(later, start=1):
+            features = self._features_of(past)
+            segmentation = self._track(features, bank, index + step, StageClock())
+        return segmentation
+
+    def _place(
+        self, result: FrameResult, frame: int | None
+    ) -> tuple[PastFrame, list[PastFrame], int]:
+        """The prompted frame, the frames to catch up through, and the prompt's bank index.
+
+        Skipped frames leave no gap in the bank: SAM2 recalls the last six frames by number.
+        """
+        past = self._history.at(result.frame_index if frame is None else frame)
+        later = self._history.after(past.index, self.config.catch_up_frames)
+        return past, later, result.frame_index - len(later)
+
+    def _features_of(self, past: PastFrame) -> Features:
+        newest = self._result is not None and past.index == self._result.frame_index
+        if newest and self._features is not None:
+            return self._features
+        features = self._engine.encode(self._engine.normalise(past.pixels))
+        if newest:
+            self._features = features
+        return features
+
+    def _update(
+        self, change: Callable[[tuple[TargetState, ...]], Iterable[TargetState]]
+    ) -> None:
+        if self._result is not None:
+            self._result = replace(self._result, targets=tuple(change(self._result.targets)))
+
+    def _add_use(self, use: MemoryUse, bank: MemoryBank, index: int) -> MemoryUse:
+        recall = bank.recall(index)
+        count = self._engine.conditioner.count(recall)
+        keys = count.spatial + count.pointer
+        return replace(
+            use,
+            frames=use.frames + len(recall.frames),
+            keys_kept=use.keys_kept + keys,
+            keys_total=use.keys_total + keys,
+        )
+
+    def _check_size(self, size: tuple[int, int]) -> None:
+        if self._size is None or size == self._size:
+            return
+        if self._targets:
+            raise ImageSizeError(
+                f'image size changed from {self._size[0]} x {self._size[1]} to'
+                f' {size[0]} x {size[1]} px while {len(self._targets)} targets are tracked;'
+                ' reset first'
+            )
+        self._history.clear()
+
+    def _require_frame(self) -> tuple[FrameResult, tuple[int, int]]:
+        if self._result is None or self._size is None or self._history.span() is None:
+            raise NoImageError('a prompt came before the first image')
+        return self._result, self._size
+
+    def _require_target(self, target_id: int) -> Target:
+        target = self._targets.get(target_id)
+        if target is None:
+            known = ', '.join(map(str, self._targets)) or 'none'
+            raise UnknownTargetError(f'no target has id {target_id}; tracked: {known}')
+        return target
+
+    def _free_id(self) -> int:
+        if len(self._targets) >= self.config.max_targets:
+            raise TooManyTargetsError(
+                f'{len(self._targets)} targets are tracked and max_targets is'
+                f' {self.config.max_targets}; remove one first'
+            )
+        candidate = self._last_id
+        while True:
+            candidate = candidate % MAX_TARGETS + 1
+            if candidate not in self._targets:
+                return candidate
+
+
+def _accumulate(before: Prompt, new: Prompt) -> Prompt:
+    """Clicks on a frame that already has some: SAM2 wants all of them again."""
+    if new.points is None or new.box is not None or before.mask is not None:
+        return new
+    if before.points is None or before.point_labels is None or new.point_labels is None:
+        return replace(new, box=before.box)
+    return Prompt(
+        points=np.concatenate([before.points, new.points]),
+        point_labels=np.concatenate([before.point_labels, new.point_labels]),
+        box=before.box,
+        label=new.label,
+    )

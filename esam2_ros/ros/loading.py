@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From settings to a tracker that is loaded and warm."""
+
+from dataclasses import dataclass
+from threading import Event
+from time import perf_counter
+
+from esam2_ros.ros.commands import Tracker
+from esam2_ros.ros.parameters import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedTracker:
+    """A tracker and what diagnostics say of it; `seconds` it took to load and warm up."""
+
+    tracker: Tracker
+    model: str
+    device: str
+    dtype: str
+    image_size: int
+    seconds: float
+
+
+def load_tracker(settings: Settings, stop: Event) -> LoadedTracker:
+    """Load the model, run it once on a blank image, and return a fresh tracker on it.
+
+    Raises CheckpointError or ConfigError as `load_model`, and Interrupted once `stop` is set.
+    """
+    # PyTorch takes seconds to import: here, the node answers meanwhile.
+    import numpy as np
+
+    from esam2_ros.core.prompts import Prompt
+    from esam2_ros.policy.config import TrackerConfig
+    from esam2_ros.policy.tracker import StreamingTracker
+    from esam2_ros.ros.interrupt import make_interruptible
+    from esam2_ros.weights.loading import load_model
+
+    started = perf_counter()
+    model = load_model(
+        settings.model_name,
+        settings.checkpoint or None,
+        settings.device,
+        settings.image_size or None,
+        settings.seed,
+    )
+    make_interruptible(model, stop)
+    config = TrackerConfig(
+        prompt_frames=settings.prompt_frames,
+        memory_frames=settings.memory_frames,
+        max_targets=settings.max_targets,
+        lost_after_frames=settings.lost_after_frames,
+        prompt_history_s=settings.prompt_history_s,
+        dtype=settings.dtype,
+    )
+    rehearsal = StreamingTracker(model, config)
+    side = model.image_size
+    blank = np.zeros((side, side, 3), np.uint8)
+    rehearsal.step(blank)
+    rehearsal.add(Prompt(box=(0, 0, side / 2, side / 2)))
+    rehearsal.step(blank)
+    return LoadedTracker(
+        tracker=StreamingTracker(model, config),
+        model=settings.model_name,
+        device=str(model.device),
+        dtype=settings.dtype,
+        image_size=side,
+        seconds=perf_counter() - started,
+    )
