@@ -67,10 +67,11 @@ $(PACKAGE): $(DEPENDENCIES) $(SOURCES)
 	touch $@
 
 demo: setup
-	$(RUN) -m esam2_ros.cli.main demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(BOX),--box '$(BOX)') $(ARGS)
+	$(RUN) -m esam2_ros demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(BOX),--box '$(BOX)') $(ARGS)
 
+# One thread a worker: the workers share the cores already.
 test: setup
-	$(RUN) -m pytest -q -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(JOBS) $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

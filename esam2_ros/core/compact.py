@@ -15,8 +15,8 @@ from sam2.modeling.memory_encoder import Fuser
 from sam2.modeling.memory_encoder import MaskDownSampler
 from sam2.modeling.memory_encoder import MemoryEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
-from sam2.modeling.sam2_base import SAM2Base
 from sam2.modeling.sam.transformer import RoPEAttention
+from sam2.modeling.sam2_base import SAM2Base
 
 WIDTH = 32  # channels at stride 4; doubles with every stage
 HIDDEN = 128  # channels of the image embedding (256 in SAM 2.1)

@@ -50,15 +50,15 @@ class Conditioner:
 
     def without_memory(self, embedding: Tensor) -> Tensor:
         """The embedding [1, hidden, h, w] of a first prompt: only the no-memory token is added."""
-        # [1, 1, hidden] -> [1, hidden, 1, 1]
-        return embedding + self._model.no_mem_embed.permute(1, 2, 0)[..., None]
+        token: Tensor = self._model.no_mem_embed  # [1, 1, hidden]
+        return embedding + token.permute(1, 2, 0)[..., None]
 
     def __call__(self, embedding: Tensor, bank: MemoryBank, recall: Recall) -> Tensor:
         """Condition the embedding [1, hidden, h, w] on the recalled memories; same shape."""
         count = self._gather(bank, recall)
         end = count.spatial + count.pointer
         tokens = embedding.flatten(2).permute(2, 0, 1)  # [tokens, 1, hidden]
-        out = self._model.memory_attention(
+        out: Tensor = self._model.memory_attention(
             curr=[tokens],
             curr_pos=[self._current],
             memory=self._memory[:end],
@@ -95,13 +95,12 @@ class Conditioner:
         distances = torch.tensor(
             [float(distance) for _, distance in recall.pointers], device=self._memory.device
         )
-        code = get_1d_sine_pe(
-            distances / (model.max_obj_ptrs_in_encoder - 1), dim=model.hidden_dim
-        )
-        return model.obj_ptr_tpos_proj(code).repeat_interleave(self._tokens_a_pointer, dim=0)
+        code = get_1d_sine_pe(distances / (model.max_obj_ptrs_in_encoder - 1), dim=model.hidden_dim)
+        positions: Tensor = model.obj_ptr_tpos_proj(code)
+        return positions.repeat_interleave(self._tokens_a_pointer, dim=0)
 
 
 def _sine(encoding: torch.nn.Module, side: int, channels: int, device: torch.device) -> Tensor:
     """Position code of a side x side grid: [side * side, 1, channels]."""
-    code = encoding(torch.zeros(1, channels, side, side, device=device))
+    code: Tensor = encoding(torch.zeros(1, channels, side, side, device=device))
     return code.flatten(2).permute(2, 0, 1).contiguous()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
+from torch.nn import functional
 
 from esam2_ros.core.conditioning import Conditioner
 from esam2_ros.core.images import Normaliser
@@ -30,7 +30,7 @@ class Features:
     """An encoded frame.
 
     embedding  [1, hidden, S/16, S/16]
-    skips      high-resolution maps for the decoder: [1, hidden/8, S/4, S/4], [1, hidden/4, S/8, S/8]
+    skips      maps for the decoder: [1, hidden/8, S/4, S/4] and [1, hidden/4, S/8, S/8]
     """
 
     embedding: Tensor
@@ -78,9 +78,7 @@ class Engine:
         self.model = model.eval()
         self.device = model.device
         self.image_size: int = model.image_size
-        self.dtype = dtype or (
-            torch.float32 if self.device.type == 'cpu' else torch.bfloat16
-        )
+        self.dtype = dtype or (torch.float32 if self.device.type == 'cpu' else torch.bfloat16)
         side = self.image_size // 16
         self._shape = MemoryShape(
             prompt_slots=prompt_slots,
@@ -115,7 +113,9 @@ class Engine:
         fine, middle, embedding = levels[-3:]
         return Features(embedding, (fine, middle))
 
-    def segment_first(self, features: Features, prompt: Prompt, size: tuple[int, int]) -> Segmentation:
+    def segment_first(
+        self, features: Features, prompt: Prompt, size: tuple[int, int]
+    ) -> Segmentation:
         """A target's first prompt, without memory. `size`: width, height of the prompt's image."""
         if prompt.mask is not None:
             return self._take_mask(features, prompt.mask)
@@ -179,7 +179,7 @@ class Engine:
     def _encode_prompted(self, features: Features, segmentation: Segmentation) -> Tensor:
         # Resized from the small logits, not `full_logits`: so stock does once clicks are final.
         side = self.image_size
-        full = F.interpolate(
+        full = functional.interpolate(
             segmentation.logits, (side, side), mode='bilinear', align_corners=False
         )
         return self._encode_memory(features, segmentation, full, True)
@@ -215,9 +215,9 @@ class Engine:
     ) -> Tensor:
         tokens = features.embedding.flatten(2).permute(2, 0, 1)  # [tokens, 1, hidden]
         side = self.image_size // 16
-        memory, _ = self.model._encode_new_memory(
+        memory: Tensor = self.model._encode_new_memory(
             [tokens], [(side, side)], full, segmentation.object_logit[:, None], prompted
-        )
+        )[0]
         return memory[0].flatten(1).T  # [tokens, channels]
 
 

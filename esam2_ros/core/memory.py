@@ -68,9 +68,7 @@ class MemoryBank:
         """Allocate the bank once."""
         self.shape = shape
         rows = shape.prompt_slots + shape.recent_slots
-        self.features = torch.zeros(
-            rows, shape.tokens, shape.channels, device=device, dtype=dtype
-        )
+        self.features = torch.zeros(rows, shape.tokens, shape.channels, device=device, dtype=dtype)
         self.pointers = torch.zeros(
             shape.prompt_slots + shape.pointer_slots,
             shape.pointer_channels,
@@ -130,10 +128,10 @@ class MemoryBank:
         self._forget_recent(frame)
         slot = self._prompt_slot(frame)
         evicted = self._prompt_frames[slot]
-        if evicted not in (_EMPTY, frame):
+        recent = frame - evicted <= self.shape.recent_frames
+        if evicted not in (_EMPTY, frame) and recent:
             # Still of use as a recent memory, as SAM2 treats an unselected prompt frame.
-            if frame - evicted <= self.shape.recent_frames:
-                self.write_recent(evicted, self.features[slot], self.pointers[slot])
+            self.write_recent(evicted, self.features[slot], self.pointers[slot])
         self.features[slot].copy_(features)
         self.pointers[slot].copy_(pointer)
         self._prompt_frames[slot] = frame

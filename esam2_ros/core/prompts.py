@@ -124,9 +124,7 @@ def _points(
     if marks.shape != (len(array),):
         raise PromptError(f'{marks.size} point_labels for {len(array)} points')
     if not np.isin(marks, (0, 1)).all():
-        raise PromptError(
-            f'point_labels are {marks.tolist()}; allowed: 1 (on the target), 0 (off)'
-        )
+        raise PromptError(f'point_labels are {marks.tolist()}; allowed: 1 (on the target), 0 (off)')
     return array, marks
 
 
@@ -142,10 +140,10 @@ def _box(box: Any) -> NDArray[np.float32]:
 
 
 def _mask(mask: Any) -> NDArray[np.bool_]:
-    array = np.array(mask)
-    if array.ndim != 2 or array.size == 0:
-        raise PromptError(f'mask has shape {array.shape}; allowed: [height, width]')
-    array = array != 0
+    drawn = np.asarray(mask)
+    if drawn.ndim != 2 or drawn.size == 0:
+        raise PromptError(f'mask has shape {drawn.shape}; allowed: [height, width]')
+    array: NDArray[np.bool_] = drawn != 0
     if not array.any():
         raise PromptError('mask is empty: no pixel is on the target')
     return array

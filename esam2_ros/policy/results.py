@@ -75,7 +75,10 @@ class MemoryUse:
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """Everything known after a frame; `stamp` in nanoseconds as given, `image_size` width, height."""
+    """Everything known after a frame.
+
+    `stamp` in nanoseconds, as given; `image_size` is width, height in pixels.
+    """
 
     frame_index: int
     stamp: int | None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.memory import MemoryBank
@@ -52,7 +52,7 @@ def observe(
         return ()
     width, height = size
     logits = torch.cat([target.segmentation.logits for target in targets])  # [n, 1, S/4, S/4]
-    full = F.interpolate(logits, (height, width), mode='bilinear', align_corners=False)
+    full = functional.interpolate(logits, (height, width), mode='bilinear', align_corners=False)
     masks = (full[:, 0] > 0).cpu().numpy()
     numbers = torch.stack(
         [

@@ -48,9 +48,7 @@ class StreamingTracker:
         self.config = config or TrackerConfig()
         dtype = None if self.config.dtype == 'auto' else getattr(torch, self.config.dtype)
         self._engine = Engine(model, self.config.prompt_frames, self.config.memory_frames, dtype)
-        self._history = FrameHistory(
-            self.config.prompt_history_bytes, self.config.prompt_history_s
-        )
+        self._history = FrameHistory(self.config.prompt_history_bytes, self.config.prompt_history_s)
         self._targets: dict[int, Target] = {}
         self._last_id = 0
         self._size: tuple[int, int] | None = None
@@ -262,9 +260,7 @@ class StreamingTracker:
             self._features = features
         return features
 
-    def _update(
-        self, change: Callable[[tuple[TargetState, ...]], Iterable[TargetState]]
-    ) -> None:
+    def _update(self, change: Callable[[tuple[TargetState, ...]], Iterable[TargetState]]) -> None:
         if self._result is not None:
             self._result = replace(self._result, targets=tuple(change(self._result.targets)))
 

@@ -2,10 +2,11 @@
 """Answers that cross from other threads into the executor's."""
 
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.handle import InvalidHandle
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.task import Future
 
@@ -24,10 +25,9 @@ class Completions:
     def resolve(self, future: Future[Any], result: Any) -> None:
         """Resolve a future, from any thread."""
         self._done.append((future, result))
-        try:
+        # Without the node nobody waits any more.
+        with suppress(rclpy_implementation.InvalidHandle):
             self._guard.trigger()
-        except InvalidHandle:  # the node is gone, and with it whoever waits
-            pass
 
     def _resolve(self) -> None:
         while self._done:

@@ -7,16 +7,16 @@ from typing import Any
 from torch import nn
 
 
-class Interrupted(Exception):
+class InterruptedWorkError(Exception):
     """The work was given up because the node has to end."""
 
 
 def make_interruptible(model: nn.Module, stop: Event) -> None:
-    """Let `model` raise Interrupted between two layers once `stop` is set."""
+    """Let `model` raise InterruptedWorkError between two layers once `stop` is set."""
 
     def check(module: nn.Module, inputs: Any) -> None:
         if stop.is_set():
-            raise Interrupted
+            raise InterruptedWorkError
 
     for module in model.modules():
         if next(module.children(), None) is None:

@@ -41,9 +41,9 @@ def _settle(
         claimed = target.mask[contested]
         if not claimed.any():
             continue
-        logits = cv2.resize(
-            target.mask_logits.cpu().numpy(), size, interpolation=cv2.INTER_LINEAR
-        )[contested]
+        logits = cv2.resize(target.mask_logits.cpu().numpy(), size, interpolation=cv2.INTER_LINEAR)[
+            contested
+        ]
         better = claimed & (logits > best)
         winner[better] = target.id
         best[better] = logits[better]

@@ -69,9 +69,7 @@ def labels_message(header: Header, result: FrameResult, encoding: str) -> Image:
     return image_message(header, labels, encoding)
 
 
-def image_message(
-    header: Header, pixels: NDArray[np.unsignedinteger], encoding: str
-) -> Image:
+def image_message(header: Header, pixels: NDArray[np.unsignedinteger], encoding: str) -> Image:
     """An image [height, width] or [height, width, channels] as a message."""
     message = Image(
         header=header,

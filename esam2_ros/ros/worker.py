@@ -25,7 +25,7 @@ from esam2_ros.ros.commands import Tracker
 from esam2_ros.ros.frame_log import FrameLog
 from esam2_ros.ros.frame_log import LoggedFrame
 from esam2_ros.ros.images import to_rgb
-from esam2_ros.ros.interrupt import Interrupted
+from esam2_ros.ros.interrupt import InterruptedWorkError
 from esam2_ros.ros.mailbox import Arrival
 from esam2_ros.ros.mailbox import Mailbox
 from esam2_ros.ros.mailbox import Taken
@@ -158,7 +158,7 @@ class Worker:
                     self._serve(ticket)
                 if taken is not None:
                     self._process(taken)
-            except Interrupted:
+            except InterruptedWorkError:
                 return
             except Exception as error:  # whatever it is, the next image is another chance
                 self._sink.failed(error)
@@ -186,9 +186,7 @@ class Worker:
             self._unprocessed += 1
             raise
         span = self._tracker.history_span()
-        self._frames.push(
-            LoggedFrame(result.frame_index, stamp, header), span[0] if span else None
-        )
+        self._frames.push(LoggedFrame(result.frame_index, stamp, header), span[0] if span else None)
         self.snapshot = Snapshot(header, result)
         dropped, self._unprocessed = self._unprocessed, 0
         queue_ms = (started - arrival.at) * 1e3
@@ -216,7 +214,7 @@ class Worker:
             outcome = self._apply(command)
         except Esam2Error as error:
             outcome = Outcome(False, str(error))
-        except Interrupted:
+        except InterruptedWorkError:
             raise
         except Exception as error:
             outcome = Outcome(False, f'internal error: {error!r}')

@@ -1,67 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made clips whose scores can be worked out by hand."""
+"""Two made clips on disk."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from PIL import Image
+from square_clips import CHANGING
+from square_clips import MOVING
+from square_clips import write_clip
 
 from esam2_ros.evaluation.davis import Clip
 from esam2_ros.evaluation.davis import find_clips
-
-SIDE = 100
-MakeClip = Callable[..., Clip]
-
-
-def squares(*places: tuple[int, int, int]) -> np.ndarray:
-    """A label map of 20 x 20 squares, each given by id, left and top."""
-    labels = np.zeros((SIDE, SIDE), np.uint8)
-    for target, left, top in places:
-        labels[top : top + 20, left : left + 20] = target
-    return labels
-
-
-def paint(labels: np.ndarray, seed: int = 0) -> np.ndarray:
-    """An image in which every target is textured, so that optical flow can follow it."""
-    texture = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    texture = cv2.GaussianBlur(texture, (0, 0), 2)
-    image = np.full((SIDE, SIDE, 3), 128, np.uint8)
-    for target in np.unique(labels[labels > 0]):
-        x, y, width, height = cv2.boundingRect((labels == target).view(np.uint8))
-        image[y : y + height, x : x + width] = texture[:height, :width] // target
-    return image
-
-
-def write_clip(frames: Path, masks: Path, truths: Sequence[np.ndarray]) -> None:
-    frames.mkdir(parents=True)
-    masks.mkdir(parents=True)
-    for index, truth in enumerate(truths):
-        Image.fromarray(paint(truth)).save(frames / f'{index:05}.png')
-        Image.fromarray(truth).save(masks / f'{index:05}.png')
-
-
-# One target that moves right by 5 px a frame.
-MOVING = tuple(squares((1, 20 + 5 * step, 40)) for step in range(5))
-# The first target leaves for good while a second one has come.
-CHANGING = (
-    squares((1, 20, 40)),
-    squares((1, 20, 40)),
-    squares((1, 20, 40), (2, 60, 10)),
-    squares((2, 60, 10)),
-    squares((2, 60, 10)),
-    squares((2, 60, 10)),
-)
 
 
 @pytest.fixture
 def root(tmp_path) -> Path:
     """A folder of two clips in the plain layout."""
     for name, truths in (('changing', CHANGING), ('moving', MOVING)):
-        write_clip(tmp_path / 'clips' / name / 'frames', tmp_path / 'clips' / name / 'masks', truths)
+        write_clip(
+            tmp_path / 'clips' / name / 'frames', tmp_path / 'clips' / name / 'masks', truths
+        )
     return tmp_path / 'clips'
 
 

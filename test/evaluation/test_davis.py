@@ -35,7 +35,10 @@ def test_plain_layout_and_choice(root):
     (root / 'index.json').write_text('[]')
     (root / 'notes').mkdir()
     assert [clip.name for clip in find_clips(root)] == ['changing', 'moving']
-    assert [clip.name for clip in find_clips(root, ['moving', 'changing'])] == ['moving', 'changing']
+    assert [clip.name for clip in find_clips(root, ['moving', 'changing'])] == [
+        'moving',
+        'changing',
+    ]
     (alone,) = find_clips(root / 'moving')
     assert (alone.name, len(alone)) == ('moving', 5)
 
@@ -111,7 +114,7 @@ def test_a_folder_without_clips(root, tmp_path):
 def test_a_damaged_file_is_named(root):
     path = root / 'moving/frames/00001.png'
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DatasetError, match='00001.png: damaged or not an image'):
+    with pytest.raises(DatasetError, match=r'00001\.png: damaged or not an image'):
         read_frame(path)
 
 

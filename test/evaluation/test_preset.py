@@ -27,7 +27,7 @@ BASE = preset_of('compact', 512, TrackerConfig())
 
 
 def test_shape_and_repeatability():
-    assert BASE == preset_of('compact', 512, TrackerConfig())
+    assert preset_of('compact', 512, TrackerConfig()) == BASE
     assert len(BASE) == 12
     assert int(BASE, 16)
 

@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import CHANGING
-from conftest import MOVING
-from conftest import squares
+from square_clips import CHANGING
+from square_clips import MOVING
+from square_clips import squares
 from vos_benchmark.benchmark import benchmark
 
 from esam2_ros.errors import ConfigError
@@ -26,13 +26,13 @@ class Scripted:
     """Gives label maps prepared beforehand and remembers what it was shown."""
 
     def __init__(self, labels, active=None):
-        self.labels = iter(labels)
+        self.labels = labels
         self.active = active
         self.prompts = []
 
     def step(self, image, prompts):
         self.prompts.append(dict(prompts))
-        return Segmentation(next(self.labels), self.active)
+        return Segmentation(self.labels[len(self.prompts) - 1], self.active)
 
 
 def scripted(name, answers):
@@ -176,7 +176,7 @@ def test_results_of_other_weights_are_not_taken_up(clips, store, tmp_path):
 
 def test_an_interrupted_clip_leaves_no_result(clips, store):
     broken, _ = scripted('mine', {5: MOVING[:3]})
-    with pytest.raises(StopIteration):
+    with pytest.raises(IndexError):
         evaluate({'moving': clips['moving']}, (broken,), store=store)
     assert store.load('mine', clips['moving']) is None
 
@@ -186,7 +186,9 @@ def test_stored_masks_are_results_in_the_layout_of_davis(clips, store, tmp_path,
     scores = evaluate(clips, (mode,), store=store)
     truths = tmp_path / 'truths'
     for name in clips:
-        (root / name / 'masks').rename(truths.joinpath(name).parent.mkdir(exist_ok=True) or truths / name)
+        (root / name / 'masks').rename(
+            truths.joinpath(name).parent.mkdir(exist_ok=True) or truths / name
+        )
     results = tmp_path / 'out' / 'preset' / 'mine'
     jf, j, f, _ = benchmark([str(truths)], [str(results)], num_processes=1, verbose=False)
     mean = combine(scores['mine'].values())
@@ -225,7 +227,7 @@ def test_picking_modes():
         pick_modes([], floors=False)
 
 
-def test_a_clip_whose_truth_is_empty_is_refused(clips):
+def test_an_object_that_is_never_predicted_scores_zero(clips):
     empty, _ = scripted('mine', {5: [squares()] * 5})
     scores = evaluate({'moving': clips['moving']}, (empty,))
     assert combine(scores['mine'].values()).jf == 0

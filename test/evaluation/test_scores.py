@@ -139,7 +139,7 @@ def made_truths(seed):
     for step in range(12):
         labels = np.zeros(size, np.uint8)
         for target in (1, 2, 255):
-            if target == 2 and step < 4 or target == 255 and step > 7:
+            if (target == 2 and step < 4) or (target == 255 and step > 7):
                 continue
             centre = rng.integers(-10, size[::-1] + 10)
             axes = rng.integers(1, 40, 2)
