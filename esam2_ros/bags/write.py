@@ -7,7 +7,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,13 +22,9 @@ from esam2_ros.bags.schema import TRUTH_TOPIC
 from esam2_ros.bags.schema import typestore
 from esam2_ros.errors import BagError
 
-Storage = Literal['sqlite3', 'mcap']
-Encoding = Literal['rgb8', 'bgr8']
-Compression = Literal['none', 'jpeg', 'png']
-STORAGES: dict[Storage, StoragePlugin] = {
-    'sqlite3': StoragePlugin.SQLITE3,
-    'mcap': StoragePlugin.MCAP,
-}
+STORAGES = {'sqlite3': StoragePlugin.SQLITE3, 'mcap': StoragePlugin.MCAP}
+ENCODINGS = ('rgb8', 'bgr8')
+COMPRESSIONS = ('none', 'jpeg', 'png')
 METADATA_VERSION = 9
 JPEG_QUALITY = 95
 # The first stamp is not zero: a zero stamp means "the newest image" to the node.
@@ -40,7 +35,7 @@ TOPIC_NAME = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+')
 
 @dataclass(frozen=True)
 class BagOptions:
-    """How frames are put in a bag.
+    """How frames are put in a bag: the tables above hold what is allowed.
 
     Raises:
         BagError: a value that is not allowed.
@@ -49,17 +44,17 @@ class BagOptions:
     fps: float = 30.0
     topic: str = '/image'
     frame_id: str = 'camera'
-    storage: Storage = 'sqlite3'
-    encoding: Encoding = 'rgb8'
-    compression: Compression = 'none'
+    storage: str = 'sqlite3'
+    encoding: str = 'rgb8'
+    compression: str = 'none'
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fps) and 0.0 < self.fps <= 1000.0):
             raise BagError(f'fps is {self.fps}; allowed: above 0 and up to 1000')
         for name, value, allowed in (
             ('storage', self.storage, tuple(STORAGES)),
-            ('encoding', self.encoding, ('rgb8', 'bgr8')),
-            ('compression', self.compression, ('none', 'jpeg', 'png')),
+            ('encoding', self.encoding, ENCODINGS),
+            ('compression', self.compression, COMPRESSIONS),
         ):
             if value not in allowed:
                 raise BagError(f'{name} is {value!r}; allowed: {", ".join(allowed)}')
@@ -200,7 +195,7 @@ def _header(stamp_ns: int, frame_id: str) -> object:
     return types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)
 
 
-def _compress(image: NDArray[np.uint8], compression: Compression) -> bytes:
+def _compress(image: NDArray[np.uint8], compression: str) -> bytes:
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if compression == 'jpeg' else []
     suffix = '.jpg' if compression == 'jpeg' else '.png'
     _, data = cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]), quality)

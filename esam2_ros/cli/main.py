@@ -25,7 +25,10 @@ INTERRUPTED = 130
 # Each is a module of this package, which holds a Typer called `app` or a function of the
 # command's name. It is imported when the command is called, so that `esam2 --help` stays instant.
 COMMANDS = {
+    'bag': 'Make recordings.',
+    'demo': 'A made scene, or your own video, through the running node.',
     'eval': 'Score masks against the truth.',
+    'replay': 'Play a recording to the node and sum up what it publishes.',
     'weights': 'List, download and check the checkpoints.',
 }
 

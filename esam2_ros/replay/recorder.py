@@ -11,7 +11,6 @@ from esam2_ros.bags.schema import IMAGE
 from esam2_ros.bags.schema import esam2_typestore
 from esam2_ros.bags.write import METADATA_VERSION
 from esam2_ros.bags.write import STORAGES
-from esam2_ros.bags.write import Storage
 
 RECORDED_TOPICS = {
     'labels': IMAGE,
@@ -27,7 +26,7 @@ class Recorder:
     The topics stand in it without the namespace of the replay.
     """
 
-    def __init__(self, path: Path, storage: Storage = 'sqlite3') -> None:
+    def __init__(self, path: Path, storage: str = 'sqlite3') -> None:
         self._bag = Writer(path, version=METADATA_VERSION, storage_plugin=STORAGES[storage])
         self._connections: dict[str, Connection] = {}
 

@@ -17,7 +17,6 @@ from esam2_ros.bags.images import read_images
 from esam2_ros.bags.read import BagReader
 from esam2_ros.bags.read import Topic
 from esam2_ros.bags.schema import COMPRESSED_IMAGE
-from esam2_ros.bags.write import Storage
 from esam2_ros.errors import BagError
 from esam2_ros.errors import PromptError
 from esam2_ros.replay.log import ReplayLog
@@ -67,7 +66,7 @@ class ReplayOptions:
     topic: str | None = None
     rate: float | None = None
     frames: int | None = None
-    storage: Storage = 'sqlite3'
+    storage: str = 'sqlite3'
     truth: Path | None = None
     video: bool = True
     replace: bool = False

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.task import Future
 
@@ -26,7 +26,7 @@ class Completions:
         """Resolve a future, from any thread."""
         self._done.append((future, result))
         # Without the node nobody waits any more.
-        with suppress(rclpy_implementation.InvalidHandle):
+        with suppress(InvalidHandle):
             self._guard.trigger()
 
     def _resolve(self) -> None:

@@ -24,7 +24,8 @@ class LoadedTracker:
 def load_tracker(settings: Settings, stop: Event) -> LoadedTracker:
     """Load the model, run it once on a blank image, and return a fresh tracker on it.
 
-    Raises CheckpointError or ConfigError as `load_model`, and InterruptedWorkError once `stop` is set.
+    Raises CheckpointError or ConfigError as `load_model`, and InterruptedWorkError once
+    `stop` is set.
     """
     # PyTorch takes seconds to import: here, the node answers meanwhile.
     import numpy as np

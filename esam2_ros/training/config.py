@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training recipe: one YAML file, read into frozen values and checked."""
 
+import math
 from dataclasses import dataclass
 from dataclasses import fields
 from pathlib import Path
@@ -9,8 +10,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from esam2_ros.errors import ConfigError
 
-class RecipeError(ValueError):
+from esam2_ros.errors import ConfigError
+
+
+class RecipeError(ConfigError):
     """The recipe file has an unknown key or a value that is not allowed."""
 
 
@@ -28,11 +33,11 @@ class Shape:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.size % 64 or not 64 <= self.size <= 1024:
+        for name in ('size', 'frames', 'clips', 'targets'):
+            _check_count(name, getattr(self, name))
+        if self.size % 64 or self.size > 1024:
             raise RecipeError(f'size is {self.size}, allowed are multiples of 64 up to 1024')
-        for name in ('frames', 'clips', 'targets'):
-            if getattr(self, name) < 1:
-                raise RecipeError(f'{name} is {getattr(self, name)}, allowed is 1 or more')
+        _check_number('weight', self.weight, 0.0)
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,9 @@ class Phase:
     forced: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise RecipeError(f'steps is {self.steps}, allowed is 1 or more')
+        _check_count('steps', self.steps)
+        for name in ('lr_from', 'lr_to', 'forced'):
+            _check_number(name, getattr(self, name), 0.0, 1.0)
         if not self.shapes:
             raise RecipeError('a phase has no shapes, allowed is 1 or more')
 
@@ -79,6 +85,14 @@ class Recipe:
     validation_clips: int = 12
     validation_frames: int = 8
 
+    def __post_init__(self) -> None:
+        for name in ('warmup', 'validation_size', 'validation_clips', 'validation_frames'):
+            _check_count(name, getattr(self, name))
+        for name in ('save_minutes', 'validate_minutes', 'clip_norm'):
+            _check_number(name, getattr(self, name), 0.0)
+        for name in ('weight_decay', 'ema', 'edge_weight'):
+            _check_number(name, getattr(self, name), 0.0, 1.0)
+
     def locate(self, step: int) -> tuple[Phase, float] | None:
         """The phase of `step` and its learning rate; None after the last phase."""
         start = 0
@@ -93,22 +107,49 @@ class Recipe:
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises RecipeError for an unknown key or a bad value."""
-    table = yaml.safe_load(path.read_text())
-    if not isinstance(table, dict) or not table.get('phases'):
-        raise RecipeError(f'{path} has no phases, allowed is a mapping with a list of phases')
-    rows = table.pop('phases')
-    phases = tuple(_phase(path, row) for row in rows)
-    return Recipe(phases=phases, **_known(path, table, Recipe))
+    try:
+        table = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f'{path} cannot be read as YAML: {error}') from error
+    try:
+        phases = tuple(_phase(row) for row in _rows(table, 'phases'))
+        return Recipe(phases=phases, **_known(table, Recipe))
+    except RecipeError as error:
+        raise RecipeError(f'{path}: {error}') from error
 
 
-def _phase(path: Path, row: dict[str, Any]) -> Phase:
-    shapes = tuple(Shape(**_known(path, shape, Shape)) for shape in row.pop('shapes', []))
-    return Phase(shapes=shapes, **_known(path, row, Phase))
+def _phase(row: Any) -> Phase:
+    shapes = tuple(Shape(**_known(shape, Shape)) for shape in _rows(row, 'shapes'))
+    settings = _known(row, Phase)
+    if 'steps' not in settings:
+        raise RecipeError('a phase has no steps, allowed is 1 or more')
+    return Phase(shapes=shapes, **settings)
 
 
-def _known(path: Path, table: dict[str, Any], kind: type) -> dict[str, Any]:
+def _rows(table: Any, key: str) -> list[Any]:
+    rows = table.get(key) if isinstance(table, dict) else None
+    if not isinstance(rows, list) or not rows:
+        raise RecipeError(f'{key} is {rows!r}, allowed is a list of one mapping or more')
+    return rows
+
+
+def _known(table: Any, kind: type) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise RecipeError(f'{kind.__name__.lower()} is {table!r}, allowed is a mapping')
+    plain = {key: value for key, value in table.items() if key not in ('phases', 'shapes')}
     allowed = {item.name for item in fields(kind)} - {'phases', 'shapes'}
-    for key in table:
+    for key in plain:
         if key not in allowed:
-            raise RecipeError(f'{path}: unknown key {key!r}, allowed are {sorted(allowed)}')
-    return table
+            raise RecipeError(f'unknown key {key!r}, allowed are {sorted(allowed)}')
+    return plain
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RecipeError(f'{name} is {value!r}, allowed is a whole number from 1')
+
+
+def _check_number(name: str, value: object, low: float, high: float = math.inf) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not low <= value <= high:
+        raise RecipeError(f'{name} is {value!r}, allowed is {low} to {high}')

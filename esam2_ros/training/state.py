@@ -10,6 +10,7 @@ which costs it a short warm-up.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from sam2.modeling.sam2_base import SAM2Base
@@ -17,12 +18,14 @@ from torch import Tensor
 
 from esam2_ros.core.compact import HIDDEN
 from esam2_ros.core.compact import build_compact
+from esam2_ros.errors import CheckpointError
+from esam2_ros.errors import CheckpointError
 from esam2_ros.training.config import Recipe
 from esam2_ros.training.teacher import EdgeHead
 
 
-class StateError(ValueError):
-    """The state file does not belong to this trainer."""
+class StateError(CheckpointError):
+    """The state file is absent, damaged, or does not belong to this trainer."""
 
 
 @dataclass
@@ -120,12 +123,24 @@ def _counters(state: State) -> dict[str, object]:
     return {'step': state.step, 'rested': state.rested, 'seconds': state.seconds}
 
 
-def load(path: Path, recipe: Recipe, device: torch.device) -> State:
-    """Read either file. Raises StateError for anything else."""
-    content = torch.load(path, map_location=device, weights_only=True)
+def read(path: Path, device: torch.device) -> dict[str, Any]:
+    """The content of either file. Raises StateError for anything else."""
+    if not path.is_file():
+        raise StateError(f'{path}: no such file')
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # a damaged file raises whatever its bytes lead the reader into
+        raise StateError(f'{path}: damaged or not a training state') from error
     kind = content.get('kind') if isinstance(content, dict) else None
     if kind not in ('exact', 'carried'):
         raise StateError(f"{path} is of kind {kind!r}, allowed are 'exact' and 'carried'")
+    return content
+
+
+def load(path: Path, recipe: Recipe, device: torch.device) -> State:
+    """Read either file. Raises StateError for anything else."""
+    content = read(path, device)
+    kind = content['kind']
     state = fresh(recipe, device)
     state.step, state.seconds = content['step'], content['seconds']
     state.edges.load_state_dict(content['edges'])

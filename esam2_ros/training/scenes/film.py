@@ -2,6 +2,7 @@
 """Render clips: cast a stage to the order, film it, and write down what happened."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import cache
@@ -152,6 +153,17 @@ def render(spec: SceneSpec, seed: int) -> Clip:
     if times.cut is not None:
         after = max(actor.ident for actor in stages[0].actors) + 1
         stages.append(cast(rng, replace(spec, events=frozenset()), times, after))
+    return film(spec, times, stages, seed, rng)
+
+
+def film(
+    spec: SceneSpec,
+    times: Timeline,
+    stages: Sequence[Stage],
+    seed: int,
+    rng: np.random.Generator,
+) -> Clip:
+    """Film the first stage, and the second one during the cut; `rng` draws the sensor noise."""
     width, height = spec.size
     frames = np.empty((spec.frames, height, width, 3), np.uint8)
     masks = np.empty((spec.frames, height, width), np.uint8)
@@ -161,7 +173,7 @@ def render(spec: SceneSpec, seed: int) -> Clip:
         frame, masks[t], own = stages[int(elsewhere)].render(t, width, height)
         frames[t] = _expose(rng, frame, spec, times, t)
         areas.append(own)
-    events = _ordered(spec, times) + _observed(masks, areas, times)
+    events = _ordered(spec, times) + _observed(masks, areas)
     events.sort(key=lambda event: (event.frame, event.kind, event.target))
     return Clip(frames, masks, tuple(events), spec, seed)
 
@@ -183,7 +195,7 @@ def _ordered(spec: SceneSpec, times: Timeline) -> list[Event]:
     return events
 
 
-def _observed(masks: Pixels, areas: list[dict[int, int]], times: Timeline) -> list[Event]:
+def _observed(masks: Pixels, areas: list[dict[int, int]]) -> list[Event]:
     """Exits and occlusions as they are seen in the masks, cuts aside."""
     events = []
     for ident in areas[0]:

@@ -8,6 +8,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from esam2_ros.errors import ConfigError
+
 Pixels = NDArray[np.uint8]
 
 
@@ -46,7 +48,7 @@ class SceneSpec:
 
     `size` is (width, height) in pixels, `speed` multiplies every motion, `split` names the
     photographs that may be used: 'train' or 'held_out'. `events` always happen to target 1;
-    a cut always cuts back. Raises ValueError for values that cannot be rendered.
+    a cut always cuts back. Raises ConfigError for values that cannot be rendered.
     """
 
     size: tuple[int, int] = (192, 192)
@@ -60,17 +62,17 @@ class SceneSpec:
 
     def __post_init__(self) -> None:
         if min(self.size) < 32:
-            raise ValueError(f'size is {self.size}, allowed is 32 px or more a side')
+            raise ConfigError(f'size is {self.size}, allowed is 32 px or more a side')
         if not 1 <= self.frames <= 100_000:
-            raise ValueError(f'frames is {self.frames}, allowed is 1..100000')
+            raise ConfigError(f'frames is {self.frames}, allowed is 1..100000')
         if not 1 <= self.objects <= 60:
-            raise ValueError(f'objects is {self.objects}, allowed is 1..60')
+            raise ConfigError(f'objects is {self.objects}, allowed is 1..60')
         if self.split not in ('train', 'held_out'):
-            raise ValueError(f"split is {self.split!r}, allowed are 'train' and 'held_out'")
+            raise ConfigError(f"split is {self.split!r}, allowed are 'train' and 'held_out'")
         unknown = self.events - ORDERABLE
         if unknown:
             allowed = ', '.join(sorted(ORDERABLE))
-            raise ValueError(f'events has {", ".join(sorted(unknown))}, allowed are {allowed}')
+            raise ConfigError(f'events has {", ".join(sorted(unknown))}, allowed are {allowed}')
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node and a client of it in one process, over real DDS."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from esam2_ros.msg import Event
+from esam2_ros.msg import FrameStats
+from esam2_ros.msg import Prompt
+from esam2_ros.msg import TrackArray
+from esam2_ros.ros.lifecycle import Esam2Node
+from esam2_ros.ros.loading import load_tracker
+from esam2_ros.ros.messages import image_message
+from esam2_ros.srv import AddTarget
+
+
+def picture(width=96, height=64):
+    """An image message without a header."""
+    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    return image_message(Header(), pixels, 'rgb8')
+
+
+class Bench:
+    """A node under test and what it published."""
+
+    def __init__(self, load=load_tracker, **parameters):
+        self.context = Context()
+        rclpy.init(context=self.context)
+        values = {'model.checkpoint': 'random', 'model.image_size': 256, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        self.node = Esam2Node(load, context=self.context, parameter_overrides=overrides)
+        self.client = rclpy.create_node('client', context=self.context)
+        self.got = {'labels': [], 'tracks': [], 'frame_stats': [], 'events': []}
+        for kind, name in (
+            (Image, 'labels'),
+            (TrackArray, 'tracks'),
+            (FrameStats, 'frame_stats'),
+            (Event, 'events'),
+        ):
+            self.client.create_subscription(kind, name, self.got[name].append, 50)
+        self.images = self.client.create_publisher(Image, 'image', 1)
+        self._executors = [SingleThreadedExecutor(context=self.context) for _ in range(2)]
+        self._threads = []
+        for executor, node in zip(self._executors, (self.node, self.client), strict=True):
+            executor.add_node(node)
+            thread = threading.Thread(target=self._spin, args=(executor,))
+            thread.start()
+            self._threads.append(thread)
+        self._stamp = 0
+
+    def _spin(self, executor):
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def wait(self, condition, seconds=15.0):
+        """Wait until the condition holds; fail otherwise."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, 'waited in vain'
+            time.sleep(0.005)
+
+    def ready(self):
+        """Wait until the node is active and connected."""
+        self.wait(lambda: self.images.get_subscription_count() > 0)
+        self.wait(lambda: self.node.count_subscribers('tracks') > 0)
+        return self
+
+    def send(self, message=None, stamp=None):
+        """Publish an image with the next stamp, or this one in ns."""
+        message = picture() if message is None else message
+        self._stamp = self._stamp + 33_000_000 if stamp is None else stamp
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(self._stamp, 10**9)
+        message.header.frame_id = 'camera'
+        self.images.publish(message)
+        return message
+
+    def step(self, message=None, stamp=None):
+        """Publish an image and wait until its statistics came."""
+        count = len(self.got['frame_stats'])
+        sent = self.send(message, stamp)
+        self.wait(lambda: len(self.got['frame_stats']) > count)
+        return sent
+
+    def call(self, kind, name, seconds=15.0, **fields):
+        """Call a service of the node."""
+        client = self.client.create_client(kind, f'esam2/{name}')
+        assert client.wait_for_service(5.0)
+        future = client.call_async(kind.Request(**fields))
+        self.wait(future.done, seconds)
+        return future.result()
+
+    def add_box(self, box=(10.0, 10.0, 50.0, 50.0), target_id=0, header=None):
+        """Add or correct a target by a box."""
+        prompt = Prompt(kind=Prompt.BOX, box=np.array(box, np.float32), target_id=target_id)
+        return self.call(AddTarget, 'add_target', prompt=prompt, header=header or Header())
+
+    def close(self):
+        """Stop everything."""
+        for executor in self._executors:
+            executor.shutdown()
+        for thread in self._threads:
+            thread.join(10)
+        self.node.close()
+        self.node.destroy_node()
+        self.client.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+
+@pytest.fixture
+def bench():
+    """Make benches; all are closed at the end."""
+    made = []
+
+    def make(load=load_tracker, **parameters):
+        made.append(Bench(load, **parameters))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
