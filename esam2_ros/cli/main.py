@@ -29,6 +29,8 @@ COMMANDS = {
     'demo': 'A made scene, or your own video, through the running node.',
     'eval': 'Score masks against the truth.',
     'replay': 'Play a recording to the node and sum up what it publishes.',
+    'scenes': 'Make labelled scenes.',
+    'train': 'Teach the compact model on made scenes.',
     'weights': 'List, download and check the checkpoints.',
 }
 

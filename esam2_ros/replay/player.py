@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSHistoryPolicy
@@ -89,6 +91,7 @@ class Player:
             reliable(5),
         )
         self._client = self._node.create_client(AddTarget, f'{NODE_NAME}/add_target')
+        self._lifecycle = self._node.create_client(ChangeState, f'{NODE_NAME}/change_state')
         for topic in RECORDED_TOPICS:
             self._node.create_subscription(
                 TYPES[topic], topic, self._receiver(topic), reliable(100), raw=True
@@ -129,12 +132,15 @@ class Player:
             if time.monotonic() > deadline:
                 raise ReplayError(f'{what} did not come within {self._timeout_s:g} s')
 
-    def wait_ready(self) -> None:
-        """Wait until the node takes images and prompts and its topics are connected.
+    def start_node(self) -> None:
+        """Configure and activate the node, and wait until it takes images and prompts.
 
         Raises:
-            ReplayError: the node has ended, or is not ready in time.
+            ReplayError: the node has ended, refuses, or is not ready in time.
         """
+        self._wait(self._lifecycle.service_is_ready, 'the node')
+        self._change_state(Transition.TRANSITION_CONFIGURE, 'configured')
+        self._change_state(Transition.TRANSITION_ACTIVATE, 'activated')
 
         def ready() -> bool:
             return (
@@ -144,6 +150,13 @@ class Player:
             )
 
         self._wait(ready, 'an active node')
+
+    def _change_state(self, transition: int, what: str) -> None:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        future = self._lifecycle.call_async(request)
+        self._wait(future.done, f'a node that is {what}')
+        if not future.result().success:
+            raise ReplayError(f'the node cannot be {what}')
 
     def send(self, image: StampedImage) -> None:
         """Publish one image as the bytes that were recorded."""

@@ -50,7 +50,8 @@ class NodeOptions:
         return {
             'queue_policy': 'all' if self.paced else 'latest',
             'image_transport': 'compressed' if self.compressed else 'raw',
-            'autostart': True,
+            # The player changes the node's state itself: so it is told when that fails.
+            'autostart': False,
             'model': {key: value for key, value in model.items() if value},
             'qos_overrides': reliable,
             **self.extra,

@@ -152,7 +152,7 @@ def _run_node(
                 Player(settings.namespace, topic.msgtype, take, node.check, options.timeout_s)
             )
             with _interruptible(log):
-                player.wait_ready()
+                player.start_node()
                 images = read_images(bag, topic, options.frames)
                 play(player, images, options.prompts, options.rate, log, on_frame)
             log.round_trips_ms = player.round_trips_ms

@@ -28,6 +28,7 @@ class Record:
     received: int = 0
     dropped: int = 0
     refused: int = 0
+    refusal: str = ''
     incompatible: int = 0
     publishers: int = 0
     state: str = 'unconfigured'
@@ -101,6 +102,7 @@ class Diagnostics:
             received=record.received,
             dropped=record.dropped,
             refused=record.refused,
+            last_refusal=record.refusal,
             age_ms=f'{age:.1f}',
         )
 

@@ -55,6 +55,10 @@ def to_rgb(message: Image | CompressedImage) -> _RGB:
         return _through_cv_bridge(message)
     encoding = _ENCODINGS[message.encoding]
     pixels = _pixels(message, encoding)
+    if encoding.channels == 2 and message.width % 2:
+        raise ImageError(
+            f'image has width {message.width}; needed: an even one ({message.encoding})'
+        )
     if encoding.dtype is not np.uint8:
         pixels = _stretch(pixels)
     if encoding.to_rgb is None:

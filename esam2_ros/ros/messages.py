@@ -71,16 +71,17 @@ def labels_message(header: Header, result: FrameResult, encoding: str) -> Image:
 
 def image_message(header: Header, pixels: NDArray[np.unsignedinteger], encoding: str) -> Image:
     """An image [height, width] or [height, width, channels] as a message."""
+    rows = np.ascontiguousarray(pixels)
     message = Image(
         header=header,
         height=pixels.shape[0],
         width=pixels.shape[1],
         encoding=encoding,
         is_bigendian=0,
-        step=pixels.strides[0],
+        step=rows.strides[0],
     )
     # A hundred times faster than assigning the array; needs the fresh message's empty data.
-    message.data.frombytes(np.ascontiguousarray(pixels).data)
+    message.data.frombytes(rows.view(np.uint8).data)
     return message
 
 

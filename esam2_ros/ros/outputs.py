@@ -103,6 +103,7 @@ class Outputs:
 
     def refused(self, arrival: Arrival, error: Esam2Error) -> None:
         """Tell of an image that could not be used."""
+        self._record.refusal = str(error)
         self._record.refused += 1
         self._node.get_logger().error(
             f'image on {self._record.topic} refused: {error}', throttle_duration_sec=1.0

@@ -23,7 +23,8 @@ class RecipeError(ConfigError):
 class Shape:
     """What one step is made of: `clips` of `frames` frames at `size` px, `targets` a clip.
 
-    Shapes of a phase are drawn in proportion to their `weight`.
+    Shapes of a phase are drawn in proportion to their `weight`. `frozen` runs the image encoder
+    without gradients: large images then teach memory and decoder at a third of the price.
     """
 
     size: int = 192
@@ -31,6 +32,7 @@ class Shape:
     clips: int = 4
     targets: int = 8
     weight: float = 1.0
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         for name in ('size', 'frames', 'clips', 'targets'):

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from esam2_ros.core.compact import build_compact
+from esam2_ros.core.models import build_model
 from esam2_ros.training.state import read
 from esam2_ros.training.validate import Marks
 from esam2_ros.training.validate import fixed_clips
@@ -57,14 +57,15 @@ def export(
     """Write `target` and its sidecar `.json` if the state validates better than what is there.
 
     The float16 weights themselves are validated, on `clips` held-out scenes of `frames` frames
-    at `image_size` px. `always` writes them even if they are worse. Raises StateError.
+    at `image_size` px. `always` writes them even if they are worse. Raises StateError for a bad
+    state file, ConfigError for a bad size.
     """
     average, steps, minutes = read_average(state)
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in average.items()
     }
-    model = build_compact(image_size).eval()
+    model = build_model('compact', image_size)
     model.load_state_dict(weights)
     metrics = validate(model, fixed_clips(clips, frames, image_size), torch.device('cpu'))
     protocol = {'clips': clips, 'frames': frames, 'image_size': image_size}

@@ -16,6 +16,10 @@ from esam2_ros.training.lessons import at_stride
 from esam2_ros.training.losses import Marks
 from esam2_ros.training.losses import grade
 
+# Clips count as parts of a long video: SAM2Base scales the age of object pointers by the number
+# of frames as long as that is below 16.
+HORIZON = 1000
+LONGEST_GAP = 3
 CERTAIN = 10.0  # the object score that stands for the truth
 
 
@@ -129,6 +133,16 @@ def correct(points: dict[str, Tensor], logits: Tensor, truth: Tensor) -> dict[st
     }
 
 
+def frame_numbers(frames: int, generator: torch.Generator) -> list[int]:
+    """Rising frame numbers from 0, in half of the clips with gaps, so that short clips also
+    teach the embeddings of older memories."""
+    gaps = torch.randint(1, LONGEST_GAP + 1, (frames,), generator=generator)
+    if torch.rand((), generator=generator) < 0.5:
+        gaps = torch.ones(frames, dtype=torch.long)
+    gaps[0] = 0
+    return [int(n) for n in gaps.cumsum(0)]
+
+
 class Teacher:
     """Holds the model and runs lessons; one lesson at a time."""
 
@@ -141,7 +155,9 @@ class Teacher:
         """Prompt on frame 0 by box, click and mask, then track; returns the loss and scores."""
         model = self.model
         set_size(model, lesson.images.shape[-1])
-        features = model.forward_image(lesson.images)
+        with torch.set_grad_enabled(not lesson.frozen):
+            features = model.forward_image(lesson.images)
+        clock = frame_numbers(lesson.frames, generator)
         levels, places = features['backbone_fpn'], features['vision_pos_enc']
         outputs: dict[str, dict[int, Any]] = {'cond_frame_outputs': {}, 'non_cond_frame_outputs': {}}
         prompted: list[Marks] = []
@@ -156,9 +172,9 @@ class Teacher:
                 else:
                     truth = at_stride(lesson.truth[t])
                     record.force = lesson.truth[t].flatten(1).any(1) if forced else None
-                    out, sam = self._step(t, False, scene, None, None, outputs, lesson.frames)
+                    out, sam = self._step(clock[t], False, scene, None, None, outputs)
                     tracked.append(grade(record.masks, record.ious, record.score, truth, True))
-                    outputs['non_cond_frame_outputs'][t] = out
+                    outputs['non_cond_frame_outputs'][clock[t]] = out
                 if t + 1 < lesson.frames and t > 0:
                     self._remember(scene, sam, out)
         parts = [marks.total for marks in prompted] + [marks.total for marks in tracked]
@@ -173,11 +189,10 @@ class Teacher:
         points: Any,
         masks: Any,
         outputs: Any,
-        frames: int,
         before: Tensor | None = None,
     ) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
         out, sam, _, _ = self.model._track_step(
-            t, first, *scene, points, masks, outputs, frames, False, before
+            t, first, *scene, points, masks, outputs, HORIZON, False, before
         )
         out['obj_ptr'] = sam[5]
         return out, sam
@@ -206,14 +221,14 @@ class Teacher:
             part = (*[[x[:, rows] for x in each] for each in scene[:2]], scene[2])
             points, mask = _prompts(kind, lesson, rows)
             record.force = torch.ones(len(rows), device=device) if forced else None
-            out, sam = self._step(0, True, part, points, mask, {}, lesson.frames)
+            out, sam = self._step(0, True, part, points, mask, {})
             truth = at_stride(lesson.truth[0, rows])
             if kind != 'mask':
                 marks.append(_grade(record, truth, kind == 'click'))
                 if torch.rand((), generator=generator) < 0.35:
                     more = correct(points, sam[4], lesson.truth[0, rows])
                     before = sam[3].detach().clamp(-32, 32)
-                    out, sam = self._step(0, True, part, more, None, {}, lesson.frames, before)
+                    out, sam = self._step(0, True, part, more, None, {}, before)
                     marks.append(_grade(record, truth, False))
             pointers.append(out['obj_ptr'])
             masks_high.append(sam[4])

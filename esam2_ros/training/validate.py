@@ -13,6 +13,7 @@ from esam2_ros.training.lessons import normalise
 from esam2_ros.training.scenes import Clip
 from esam2_ros.training.scenes import random_spec
 from esam2_ros.training.scenes import render
+from esam2_ros.training.teacher import HORIZON
 from esam2_ros.training.teacher import set_size
 
 SEED = 20_001
@@ -69,7 +70,7 @@ def track(model: SAM2Base, clip: Clip, prompt: str, device: torch.device) -> Ten
             points if first else None,
             mask if first else None,
             outputs,
-            len(images),
+            HORIZON,
         )
         outputs['cond_frame_outputs' if first else 'non_cond_frame_outputs'][t] = out
         logits.append(out['pred_masks_high_res'][0, 0])

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node and a client of it in one process, over real DDS."""
 
+import contextlib
+import itertools
 import threading
 import time
 
 import numpy as np
 import pytest
 import rclpy
+from esam2_ros.msg import Event
+from esam2_ros.msg import FrameStats
+from esam2_ros.msg import Prompt
+from esam2_ros.msg import TrackArray
+from esam2_ros.srv import AddTarget
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.executors import SingleThreadedExecutor
@@ -14,14 +21,9 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from esam2_ros.msg import Event
-from esam2_ros.msg import FrameStats
-from esam2_ros.msg import Prompt
-from esam2_ros.msg import TrackArray
 from esam2_ros.ros.lifecycle import Esam2Node
 from esam2_ros.ros.loading import load_tracker
 from esam2_ros.ros.messages import image_message
-from esam2_ros.srv import AddTarget
 
 
 def picture(width=96, height=64):
@@ -31,15 +33,18 @@ def picture(width=96, height=64):
 
 
 class Bench:
-    """A node under test and what it published."""
+    """A node under test and what it published, in a namespace of its own."""
+
+    _numbers = itertools.count()
 
     def __init__(self, load=load_tracker, **parameters):
         self.context = Context()
         rclpy.init(context=self.context)
         values = {'model.checkpoint': 'random', 'model.image_size': 256, **parameters}
         overrides = [Parameter(name, value=value) for name, value in values.items()]
-        self.node = Esam2Node(load, context=self.context, parameter_overrides=overrides)
-        self.client = rclpy.create_node('client', context=self.context)
+        place = {'context': self.context, 'namespace': f'/bench{next(self._numbers)}'}
+        self.node = Esam2Node(load, parameter_overrides=overrides, **place)
+        self.client = rclpy.create_node('client', **place)
         self.got = {'labels': [], 'tracks': [], 'frame_stats': [], 'events': []}
         for kind, name in (
             (Image, 'labels'),
@@ -59,10 +64,8 @@ class Bench:
         self._stamp = 0
 
     def _spin(self, executor):
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def wait(self, condition, seconds=15.0):
         """Wait until the condition holds; fail otherwise."""

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from std_srvs.srv import SetBool
-from std_srvs.srv import Trigger
-
 from esam2_ros.msg import Event
 from esam2_ros.msg import Prompt
-from esam2_ros.ros.loading import load_tracker
 from esam2_ros.srv import AddTarget
 from esam2_ros.srv import ListTargets
 from esam2_ros.srv import RemoveTarget
+from std_srvs.srv import SetBool
+from std_srvs.srv import Trigger
 
-from .conftest import picture  # noqa: TID252
+from esam2_ros.ros.loading import load_tracker
+
+from .conftest import picture
 
 
 def test_an_image_comes_out_as_tracks_labels_and_statistics_with_its_own_header(bench):
