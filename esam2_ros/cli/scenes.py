@@ -37,7 +37,7 @@ def make(
     events: Annotated[
         str,
         typer.Option(
-            help="What happens to target 1, with commas: cut, occlusion, exit, exposure, blur, "
+            help='What happens to target 1, with commas: cut, occlusion, exit, exposure, blur, '
             "distractor, pan, zoom, shake; 'random' draws them for each clip."
         ),
     ] = 'random',
@@ -56,7 +56,8 @@ def make(
 ) -> None:
     """Make clips with a mask for every instance and a label for every event.
 
-    Photographs come from a set that training never sees. The same options give the same bytes.
+    The photographs are of the held-out set: two that training never sees, two that it does. The
+    same options give the same bytes.
     """
     from esam2_ros.training.scenes import demo_scene
     from esam2_ros.training.scenes import write

@@ -17,6 +17,7 @@ from esam2_ros.bags.images import read_images
 from esam2_ros.bags.read import BagReader
 from esam2_ros.bags.read import Topic
 from esam2_ros.bags.schema import COMPRESSED_IMAGE
+from esam2_ros.bags.write import STORAGES
 from esam2_ros.errors import BagError
 from esam2_ros.errors import PromptError
 from esam2_ros.replay.log import ReplayLog
@@ -57,6 +58,9 @@ class ReplayOptions:
         truth: folder of one mask PNG a frame; None uses the bag's truth topic, if it has one.
         replace: remove the files of an earlier replay in `out` first.
         timeout_s: longest wait for the start of the node, and for each answer of it.
+
+    Raises:
+        BagError: the storage is not one of those that can be written.
     """
 
     bag: Path
@@ -71,6 +75,10 @@ class ReplayOptions:
     video: bool = True
     replace: bool = False
     timeout_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.storage not in STORAGES:
+            raise BagError(f'storage is {self.storage!r}; allowed: {", ".join(STORAGES)}')
 
 
 def own_namespace() -> str:

@@ -62,6 +62,7 @@ class Esam2Node(LifecycleNode):
         self.add_on_set_parameters_callback(self._set_parameters)
         self._load = load
         self._stop = Event()
+        self._closed = False
         self._record = Record(state='unconfigured')
         self._loaded: LoadedTracker | None = None
         self._worker: Worker | None = None
@@ -139,6 +140,7 @@ class Esam2Node(LifecycleNode):
 
     def close(self) -> None:
         """Stop all threads, in the middle of an image or of loading too."""
+        self._closed = True
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -221,7 +223,8 @@ class Esam2Node(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _autostart(self) -> None:
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        configured = self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        if configured and not self._closed:
             self.trigger_activate()
 
     async def _change_state_apart(self, request: Any, response: Any) -> Any:
@@ -236,7 +239,7 @@ class Esam2Node(LifecycleNode):
 
         def run() -> None:
             with self._transition:
-                if self.context.ok():
+                if self.context.ok() and not self._closed:
                     work()
 
         self._threads = [thread for thread in self._threads if thread.is_alive()]

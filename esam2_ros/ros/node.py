@@ -6,12 +6,15 @@ import sys
 from collections.abc import Sequence
 from threading import Event
 
+# Python runs signal handlers only when the executor's wait in C has returned.
+_SIGNAL_PERIOD_S = 0.1
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; both end it with exit code 0."""
     stop = Event()
     # Before anything slow: without handlers of ours SIGINT would raise KeyboardInterrupt
-    # anywhere. rclpy adds its own, which end the executor, and calls these as well.
+    # anywhere. rclpy's own would take the context from a transition or image under way.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 
@@ -21,12 +24,13 @@ def main(args: Sequence[str] | None = None) -> int:
     from rclpy.executors import ExternalShutdownException
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.logging import get_logger
+    from rclpy.signals import SignalHandlerOptions
 
     from esam2_ros.errors import ConfigError
     from esam2_ros.ros.lifecycle import Esam2Node
 
     node = None
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         if stop.is_set():
             return 0
@@ -34,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while rclpy.ok() and not stop.is_set():
-            executor.spin_once()
+            executor.spin_once(_SIGNAL_PERIOD_S)
     except ExternalShutdownException:
         pass
     except (

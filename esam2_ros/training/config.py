@@ -12,8 +12,6 @@ import yaml
 
 from esam2_ros.errors import ConfigError
 
-from esam2_ros.errors import ConfigError
-
 
 class RecipeError(ConfigError):
     """The recipe file has an unknown key or a value that is not allowed."""

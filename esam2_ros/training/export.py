@@ -3,7 +3,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +100,5 @@ def _write(weights: dict[str, Tensor], target: Path) -> tuple[str, int]:
     save_file(weights, part, metadata={'model': 'compact', 'licence': 'Apache-2.0'})
     part.chmod(0o644)  # safetensors makes files that only their owner may read
     digest, size = hashlib.sha256(part.read_bytes()).hexdigest(), part.stat().st_size
-    part.chmod(0o644)
-    os.replace(part, target)
+    part.replace(target)
     return digest, size

@@ -24,8 +24,8 @@ class Lesson:
 
     images [N * T, 3, S, S] normalised, clip-major; owner [B] the clip of each target;
     instances [N * T, S, S] uint8 ids;
-    truth [T, B, S, S] bool; boxes [B, 4] and clicks [B, 2] in pixels of frame 0. `frozen`: the image encoder runs without
-    gradients.
+    truth [T, B, S, S] bool; boxes [B, 4] and clicks [B, 2] in pixels of frame 0; with `frozen`
+    the image encoder runs without gradients.
     """
 
     images: Tensor
@@ -106,7 +106,9 @@ def make_lesson(shape: Shape, seed: int, step: int) -> Lesson:
 def to_device(lesson: Lesson, device: torch.device) -> Lesson:
     """The same lesson on `device`."""
     names = ('images', 'instances', 'owner', 'truth', 'boxes', 'clicks')
-    return Lesson(*(getattr(lesson, name).to(device) for name in names), lesson.frames, lesson.frozen)
+    return Lesson(
+        *(getattr(lesson, name).to(device) for name in names), lesson.frames, lesson.frozen
+    )
 
 
 def at_stride(truth: Tensor, stride: int = 4) -> Tensor:

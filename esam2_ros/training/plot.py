@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training curve as a picture, from one or more logs of the trainer."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,23 +53,23 @@ def plot(rows: Sequence[Row], out: Path) -> None:
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
         _mark_phases(axes, rows)
-    lower.legend(fontsize='small', loc='lower right')
+    figure.legend(*lower.get_legend_handles_labels(), loc='outside lower center', ncols=2)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=120)
 
 
 def _validation(axes: Axes, rows: Sequence[Row]) -> None:
     scored = [row for row in rows if row['validation']]
-    for prompt, field, label in (
-        ('box', 'prompt_iou', 'validation, box, prompted frame'),
-        ('box', 'track_iou', 'validation, box, tracked frames'),
-        ('mask', 'track_iou', 'validation, mask, tracked frames'),
+    for prompt, field, line, label in (
+        ('box', 'prompt_iou', 'o--', 'validation, box, prompted frame'),
+        ('box', 'track_iou', 's-', 'validation, box, tracked frames'),
+        ('mask', 'track_iou', 'x:', 'validation, mask, tracked frames'),
     ):
         values = [row['validation'][prompt][field] for row in scored]
-        axes.plot([row['step'] for row in scored], values, 'o--', markersize=3, label=label)
+        axes.plot([row['step'] for row in scored], values, line, markersize=4, label=label)
 
 
 def _mark_phases(axes: Axes, rows: Sequence[Row]) -> None:
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in itertools.pairwise(rows):
         if (before['size'], before['frames']) != (after['size'], after['frames']):
             axes.axvline(before['step'], color='black', linewidth=0.8, linestyle=':')

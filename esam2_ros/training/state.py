@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training state and its two files: an exact one, and one small enough to carry about.
 
-The exact file holds weights, their running average, the optimisers' moments and the step, all float32:
-training goes on bit for bit. The carried file (about 11 MiB) holds only the running average in
-float16, the edge head and the step; the next piece starts from the average with fresh moments,
-which costs it a short warm-up.
+The exact file holds weights, their running average, the optimisers' moments and the step in full
+precision: training goes on bit for bit. The carried file (about 11 MiB) holds only the running
+average in float16, the edge head and the step; the next piece starts from the average with fresh
+moments, which costs it a short warm-up.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from torch import Tensor
 
 from esam2_ros.core.compact import HIDDEN
 from esam2_ros.core.compact import build_compact
-from esam2_ros.errors import CheckpointError
 from esam2_ros.errors import CheckpointError
 from esam2_ros.training.config import Recipe
 from esam2_ros.training.teacher import EdgeHead
@@ -97,7 +95,7 @@ def _write(path: Path, content: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')
     torch.save(content, part)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def save_exact(state: State, path: Path) -> None:

@@ -159,7 +159,10 @@ class Teacher:
             features = model.forward_image(lesson.images)
         clock = frame_numbers(lesson.frames, generator)
         levels, places = features['backbone_fpn'], features['vision_pos_enc']
-        outputs: dict[str, dict[int, Any]] = {'cond_frame_outputs': {}, 'non_cond_frame_outputs': {}}
+        outputs: dict[str, dict[int, Any]] = {
+            'cond_frame_outputs': {},
+            'non_cond_frame_outputs': {},
+        }
         prompted: list[Marks] = []
         tracked: list[Marks] = []
         with recording(model) as record:
@@ -173,7 +176,7 @@ class Teacher:
                     truth = at_stride(lesson.truth[t])
                     record.force = lesson.truth[t].flatten(1).any(1) if forced else None
                     out, sam = self._step(clock[t], False, scene, None, None, outputs)
-                    tracked.append(grade(record.masks, record.ious, record.score, truth, True))
+                    tracked.append(_grade(record, truth, True))
                     outputs['non_cond_frame_outputs'][clock[t]] = out
                 if t + 1 < lesson.frames and t > 0:
                     self._remember(scene, sam, out)

@@ -75,7 +75,7 @@ class Trainer:
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
                 group['lr'] = rate * group['share']
-        # On the CPU, flash attention's bfloat16 backward pass takes 4 times as long as the plain one.
+        # On the CPU, flash attention's bfloat16 backward takes 4 times as long as plain.
         kernels = [SDPBackend.MATH] if self.device.type == 'cpu' else _CUDA_KERNELS
         with sdpa_kernel(kernels):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):

@@ -35,7 +35,9 @@ class Marks:
 
 
 def fixed_clips(count: int, frames: int, size: int) -> list[Clip]:
-    """The validation scenes: held-out photographs, the same for every training run.
+    """The validation scenes, the same for every training run: seeds that training never draws.
+
+    Two of their four photographs are never seen in training.
 
     Target 1 is seen on the first frame of each.
     """
@@ -53,7 +55,7 @@ def fixed_clips(count: int, frames: int, size: int) -> list[Clip]:
 
 @torch.no_grad()
 def track(model: SAM2Base, clip: Clip, prompt: str, device: torch.device) -> Tensor:
-    """Track target 1 of `clip`: mask logits [T, S, S] from a 'box', 'click' or 'mask' on frame 0."""
+    """Mask logits [T, S, S] of target 1, from a 'box', 'click' or 'mask' on frame 0."""
     size = clip.frames.shape[1]
     set_size(model, size)
     images = normalise(torch.from_numpy(clip.frames)).to(device)
@@ -121,6 +123,8 @@ def validate(
             present = truth.any((1, 2))[1:]
             ghosts.extend(~empty[~present])
             gaps.extend(empty[present])
-        marks[prompt] = Marks(*(float(np.mean(x)) if x else 0.0 for x in (first, later, ghosts, gaps)))
+        marks[prompt] = Marks(
+            *(float(np.mean(x)) if x else 0.0 for x in (first, later, ghosts, gaps))
+        )
     model.train(training)
     return marks

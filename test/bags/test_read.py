@@ -2,7 +2,6 @@
 """Any bag is read, or refused with its name and the reason."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 from made_bags import STRING
@@ -17,7 +16,9 @@ from esam2_ros.bags.images import stamp_of
 from esam2_ros.bags.read import BagReader
 from esam2_ros.bags.read import Topic
 from esam2_ros.bags.read import zstd
+from esam2_ros.bags.schema import COMPRESSED_IMAGE
 from esam2_ros.bags.schema import IMAGE
+from esam2_ros.bags.schema import typestore
 from esam2_ros.bags.write import BagOptions
 from esam2_ros.bags.write import raw_cdr
 from esam2_ros.bags.write import write_bag
@@ -105,7 +106,7 @@ def test_a_storage_file_that_metadata_names_is_missing(made):
 
 
 def test_no_bag(tmp_path):
-    with pytest.raises(BagError, match='bag .*gone does not exist'):
+    with pytest.raises(BagError, match=r'bag .*gone does not exist'):
         stamps(tmp_path / 'gone')
     (tmp_path / 'notes.txt').write_text('notes')
     for path in (tmp_path, tmp_path / 'notes.txt'):
@@ -152,16 +153,19 @@ class TestTopics:
 
     def test_unusable_stamps_are_replaced(self, tmp_path, plugin):
         second = 10**9
-        table = [(0, 5), (7 * second, 6), (7 * second, 8 * second), (0, 4 * second), (9 * second, 9)]
-        messages = [('/image', IMAGE, time_ns, image(stamp)) for stamp, time_ns in table]
+        # Recorded stamp and record time; then the stamp to use and whether it is a new one.
+        table = [
+            (0, 5, 5, True),
+            (7 * second, 6, 7 * second, False),
+            (7 * second, 7, 7 * second + 1, True),
+            (0, 8 * second, 8 * second, True),
+            (9 * second, 9 * second, 9 * second, False),
+        ]
+        messages = [('/image', IMAGE, time_ns, image(stamp)) for stamp, time_ns, *_ in table]
         with BagReader(write_messages(tmp_path / 'bag', messages, plugin)) as bag:
-            read = sorted(read_images(bag, bag.image_topic()), key=lambda each: each.time_ns)
+            read = list(read_images(bag, bag.image_topic()))
         assert [(each.time_ns, each.stamp_ns, each.restamped) for each in read] == [
-            (5, 5, True),
-            (6, 7 * second, False),
-            (9, 9 * second, False),
-            (4 * second, 9 * second + 1, True),
-            (8 * second, 7 * second, False),
+            row[1:] for row in table
         ]
         for each in read:
             assert stamp_of(each.cdr) == each.stamp_ns
@@ -178,16 +182,32 @@ class TestTopics:
 
 
 @pytest.mark.parametrize(
-    ('name', 'topic', 'kind'),
+    ('name', 'topic', 'expected'),
     [
-        ('sample_db3_2019/sample.db3', None, None),
-        ('soccer_goal_mcap', None, None),
+        ('sample_db3_2019/sample.db3', '/image', Topic('/image', IMAGE, 1)),
+        (
+            'sample_db3_2019',
+            '/image/compressed',
+            Topic('/image/compressed', COMPRESSED_IMAGE, 1),
+        ),
+        ('soccer_goal_mcap', None, Topic('/camera/image_raw', IMAGE, 2)),
+        ('soccer_goal_mcap/soccer_goal_12.mcap', None, Topic('/camera/image_raw', IMAGE, 2)),
     ],
 )
-def test_real_bags_are_read(real_bags, name, topic, kind):
-    with BagReader(real_bags / Path(name)) as bag:
-        found = bag.image_topic(topic)
-        images = list(read_images(bag, found))
-    print(found, len(images), bag.topics, sum(i.restamped for i in images))
-    assert len(images) == found.count > 0
-    assert len({each.stamp_ns for each in images}) == len(images)
+def test_real_bags_are_read(real_bags, name, topic, expected):
+    with BagReader(real_bags / name) as bag:
+        assert bag.image_topic(topic) == expected
+        images = list(read_images(bag, expected))
+        assert len({each.stamp_ns for each in images}) == len(images) == expected.count
+        for each in images:
+            assert stamp_of(each.cdr) == each.stamp_ns > 0
+            message = typestore().deserialize_cdr(each.cdr, expected.msgtype)
+            assert len(message.data) > 1000
+
+
+def test_a_real_bag_with_two_image_topics_asks_for_one(real_bags):
+    with (
+        BagReader(real_bags / 'sample_db3_2019') as bag,
+        pytest.raises(BagError, match='has 2 image topics; name one with --topic: /image '),
+    ):
+        bag.image_topic()

@@ -23,9 +23,7 @@ from esam2_ros.errors import BagError
 
 def decoded(bag, topic):
     """Messages of a topic."""
-    return [
-        typestore().deserialize_cdr(item.cdr, item.msgtype) for item in bag.messages(topic)
-    ]
+    return [typestore().deserialize_cdr(item.cdr, item.msgtype) for item in bag.messages(topic)]
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
@@ -112,7 +110,7 @@ def test_a_mask_of_another_size_is_refused_by_name(tmp_path):
 
 
 def test_no_frame_and_an_existing_path_are_refused(tmp_path):
-    with pytest.raises(BagError, match='there is no frame to write to .*bag'):
+    with pytest.raises(BagError, match=r'there is no frame to write to .*bag'):
         write_bag(tmp_path / 'bag', [])
     assert not (tmp_path / 'bag').exists()
     (tmp_path / 'mine').mkdir()

@@ -29,7 +29,7 @@ def test_plain_clips_have_palette_masks_and_events(tmp_path, capsys):
         masks = [read_mask(path) for path in clip.masks]
         assert 1 in masks[0]
         # Nothing of the first scene is seen between the cuts.
-        assert not set(np.unique(masks[0])) & set(np.unique(masks[cut : back])) - {0}
+        assert not set(np.unique(masks[0])) & set(np.unique(masks[cut:back])) - {0}
         assert set(range(cut, back)) <= set(meta['absent'])
 
 

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,17 +33,42 @@ def picture(width=96, height=64):
     return image_message(Header(), pixels, 'rgb8')
 
 
+class SlowTracker:
+    """A real tracker whose steps take `seconds` longer."""
+
+    def __init__(self, tracker, seconds):
+        self._tracker, self._seconds = tracker, seconds
+
+    def __getattr__(self, name):
+        return getattr(self._tracker, name)
+
+    def step(self, image, stamp=None):
+        time.sleep(self._seconds)
+        return self._tracker.step(image, stamp)
+
+
+def slow(seconds):
+    """A loader of slow trackers."""
+
+    def load(settings, stop):
+        loaded = load_tracker(settings, stop)
+        return replace(loaded, tracker=SlowTracker(loaded.tracker, seconds))
+
+    return load
+
+
 class Bench:
     """A node under test and what it published, in a namespace of its own."""
 
     _numbers = itertools.count()
 
-    def __init__(self, load=load_tracker, **parameters):
+    def __init__(self, load=load_tracker, namespace=None, **parameters):
         self.context = Context()
         rclpy.init(context=self.context)
         values = {'model.checkpoint': 'random', 'model.image_size': 256, **parameters}
         overrides = [Parameter(name, value=value) for name, value in values.items()]
-        place = {'context': self.context, 'namespace': f'/bench{next(self._numbers)}'}
+        namespace = namespace or f'/bench{next(self._numbers)}'
+        place = {'context': self.context, 'namespace': namespace}
         self.node = Esam2Node(load, parameter_overrides=overrides, **place)
         self.client = rclpy.create_node('client', **place)
         self.got = {'labels': [], 'tracks': [], 'frame_stats': [], 'events': []}
@@ -126,8 +152,8 @@ def bench():
     """Make benches; all are closed at the end."""
     made = []
 
-    def make(load=load_tracker, **parameters):
-        made.append(Bench(load, **parameters))
+    def make(load=load_tracker, namespace=None, **parameters):
+        made.append(Bench(load, namespace, **parameters))
         return made[-1]
 
     yield make

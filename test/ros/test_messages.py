@@ -70,9 +70,7 @@ LEFT, RIGHT, NOWHERE = slice(0, 10), slice(6, 16), slice(0, 0)
 @pytest.mark.parametrize('turned', [False, True])
 def test_where_targets_overlap_the_higher_logit_wins(first, second, winner, turned):
     targets = [target(1, LEFT, first), target(2, RIGHT, second)]
-    message = labels_message(
-        HEADER, result(*(reversed(targets) if turned else targets)), 'mono8'
-    )
+    message = labels_message(HEADER, result(*(reversed(targets) if turned else targets)), 'mono8')
     expected = np.repeat([1] * 6 + [winner] * 4 + [2] * 6, 8).reshape(16, 8).T
     np.testing.assert_array_equal(mono8(message, 'labels'), expected)
 

@@ -10,9 +10,7 @@ from safetensors.torch import load_file
 from esam2_ros.core.compact import build_compact
 from esam2_ros.training.config import Phase
 from esam2_ros.training.config import Recipe
-from esam2_ros.training.config import RecipeError
 from esam2_ros.training.config import Shape
-from esam2_ros.training.config import load_recipe
 from esam2_ros.training.export import export
 from esam2_ros.training.state import StateError
 from esam2_ros.training.state import fresh
@@ -90,20 +88,3 @@ def test_the_learning_rate_warms_up_and_runs_linearly():
     recipe = Recipe(phases=(phase, phase), warmup=10)
     rates = [recipe.locate(step)[1] for step in (0, 50, 100)]
     assert rates == pytest.approx([1e-4, 5e-4, 1e-3])
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('seed: 1', 'no phases'),
-        ('phases: [{steps: 5}]', 'no shapes'),
-        ('phases: [{steps: 5, shapes: [{size: 100}]}]', 'size is 100'),
-        ('phases: [{steps: 5, shapes: [{width: 100}]}]', "unknown key 'width'"),
-        ('phases: [{steps: 5, shapes: [{size: 64}]}]\nsped: 1', "unknown key 'sped'"),
-    ],
-)
-def test_a_bad_recipe_is_refused(tmp_path, text, message):
-    path = tmp_path / 'recipe.yaml'
-    path.write_text(text)
-    with pytest.raises(RecipeError, match=message):
-        load_recipe(path)

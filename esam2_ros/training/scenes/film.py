@@ -82,9 +82,7 @@ def cast(rng: np.random.Generator, spec: SceneSpec, times: Timeline, first: int)
         spread = 0.25 if number == 0 else 0.5
         place = (0.5 + rng.uniform(-spread, spread), (0.5 + rng.uniform(-spread, spread)) * tall)
         span = (0.2, 0.6) if number == 0 else (0.12, 0.65)
-        actors.append(
-            make_actor(rng, first + number, place, width, spec.speed, spec.split, span)
-        )
+        actors.append(make_actor(rng, first + number, place, width, spec.speed, spec.split, span))
     if first == TARGET:
         actors = _stage_events(rng, spec, times, actors)
     # The target stands before at least half of the others, an occluder before everything.
@@ -244,9 +242,7 @@ def random_spec(
     )
 
 
-def clips(
-    seed: int, size: tuple[int, int], frames: int, split: str = 'train'
-) -> Iterator[Clip]:
+def clips(seed: int, size: tuple[int, int], frames: int, split: str = 'train') -> Iterator[Clip]:
     """Endless random clips; the n-th is the same for the same arguments."""
     number = 0
     while True:

@@ -71,9 +71,7 @@ def still(start: tuple[float, ...]) -> Wave:
     return Wave(np.array(start, np.float64), zero, zero, 0.0, 0.0)
 
 
-def _wave(
-    rng: np.random.Generator, start: tuple[float, ...], drift: float, swing: float
-) -> Wave:
+def _wave(rng: np.random.Generator, start: tuple[float, ...], drift: float, swing: float) -> Wave:
     count = len(start)
     rate = rng.uniform(0.05, 0.3)
     return Wave(

@@ -2,6 +2,7 @@
 """Things on a table, seen from above: drawn large, with light from the upper left."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -102,7 +103,9 @@ def book(rng: np.random.Generator, side: int, colour: Colour) -> Sprite:
     canvas = _Canvas(side)
     canvas.slab((0.33, 0.45), 0.02, (235, 228, 210))
     canvas.slab((0.32, 0.44), 0.02, colour)
-    canvas.fill(np.array([[-0.32, -0.44], [-0.26, -0.44], [-0.26, 0.44], [-0.32, 0.44]]), _darker(colour))
+    canvas.fill(
+        np.array([[-0.32, -0.44], [-0.26, -0.44], [-0.26, 0.44], [-0.32, 0.44]]), _darker(colour)
+    )
     accent = tuple(int(v) for v in 255 - np.array(colour) // 2)
     for row in range(int(rng.integers(2, 4))):
         reach = rng.uniform(0.0, 0.22)
@@ -164,7 +167,7 @@ def table_top(
         grain += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) * weight
     tint = np.ones(height, np.float32)
     edges = np.linspace(0, height, planks + 1).astype(int)
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in pairwise(edges):
         tint[top:bottom] = rng.uniform(0.85, 1.1)
         tint[top : top + 2] = 0.45
     wood = np.array(colour, np.float32) * (1 + 0.55 * grain[..., None]) * tint[:, None, None]

@@ -14,7 +14,10 @@ from PIL import ImageFont
 
 from esam2_ros.training.scenes.values import Pixels
 
-GLYPHS = '0123456789ABCDEFGHJKMNPQRSTUVWXYZabdeghknpqrsu&@#?%\u2660\u2663\u2665\u2666\u2602\u2605\u265e\u265c\u2708\u2693'
+GLYPHS = (
+    '0123456789ABCDEFGHJKMNPQRSTUVWXYZabdeghknpqrsu&@#?%'
+    '\u2660\u2663\u2665\u2666\u2602\u2605\u265e\u265c\u2708\u2693'
+)
 _FONTS = ('DejaVuSans-Bold.ttf', 'DejaVuSerif-Bold.ttf', 'DejaVuSansMono-Bold.ttf')
 _SHIFT = 4  # fractional bits of the points that cv2 draws
 _REACH = 0.46  # of the side: shapes keep clear of the sprite's border

@@ -30,7 +30,7 @@ def _shade(rng: np.random.Generator, rgb: Pixels) -> Pixels:
     size = rgb.shape[0]
     angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.45)
     line = np.linspace(-1, 1, size, dtype=np.float32)
-    light = 1 - depth * 0.5 + depth * 0.5 * (line[None] * np.cos(angle) + line[:, None] * np.sin(angle))
+    light = 1 + depth / 2 * (line[None] * np.cos(angle) + line[:, None] * np.sin(angle) - 1)
     return np.clip(rgb * light[..., None], 0, 255).astype(np.uint8)
 
 
