@@ -3,7 +3,7 @@
 # make demo    a made clip through the running node; make demo VIDEO=my.mp4 BOX=x0,y0,x1,y1
 # make test    all tests; those on real clips need ESAM2_DATA
 # make lint    ruff, mypy, import contracts
-# make colcon  the same package built and tested with colcon, in folders of its own
+# make colcon  the same package built and started with colcon, in folders of its own
 # make clean   remove what was built; the virtual environment too with make distclean
 
 VENV ?= .venv

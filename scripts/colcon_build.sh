@@ -32,7 +32,6 @@ export COLCON_LOG_PATH="$out/log" COLCON_HOME="$out/home"
   --build-base "$out/build" \
   --install-base "$out/install" \
   --executor sequential \
-  --event-handlers console_direct+ \
   --cmake-args \
   -DCMAKE_BUILD_TYPE=Release \
   -DBUILD_TESTING=OFF \

@@ -8,12 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage
-from sensor_msgs.msg import Image
 
 from esam2_ros.bags.frames import read_labels
 from esam2_ros.bags.images import StampedImage
@@ -21,8 +17,8 @@ from esam2_ros.bags.images import read_images
 from esam2_ros.bags.images import stamp_of
 from esam2_ros.bags.read import BagReader
 from esam2_ros.bags.read import Topic
-from esam2_ros.bags.schema import COMPRESSED_IMAGE
 from esam2_ros.overlay import draw_labels
+from esam2_ros.replay.decode import decode
 from esam2_ros.replay.log import ReplayLog
 from esam2_ros.replay.pictures import ContactSheet
 from esam2_ros.replay.pictures import VideoFile
@@ -32,7 +28,6 @@ from esam2_ros.replay.truth import TruthScorer
 from esam2_ros.replay.truth import bag_truth
 from esam2_ros.replay.truth import folder_truth
 from esam2_ros.replay.truth import labels_from
-from esam2_ros.ros.images import to_rgb
 
 SECOND_NS = 1_000_000_000
 DEFAULT_FPS = 10.0
@@ -72,7 +67,7 @@ def write_report(
         for image in read_images(bag, topic, log.sent):
             found = labels.at(image.stamp_ns)
             scorer.add(image.index, truth(image), found)
-            picture = to_rgb(deserialize_message(image.cdr, _message_class(topic)))
+            picture = decode(image, topic)
             tracks = log.tracks.get(image.stamp_ns)
             if found is not None and tracks is not None:
                 picture = draw_labels(picture, found, tracks.targets)
@@ -116,10 +111,6 @@ def _truth(
         return lambda image: read_labels(paths[image.index])
     aligned = Aligned(bag_truth(bag))
     return lambda image: aligned.at(image.stamp_ns)
-
-
-def _message_class(topic: Topic) -> Any:
-    return CompressedImage if topic.msgtype == COMPRESSED_IMAGE else Image
 
 
 def _frame_rate(bag: BagReader, topic: Topic, frames: int) -> float:

@@ -20,6 +20,7 @@ from esam2_ros.bags.schema import COMPRESSED_IMAGE
 from esam2_ros.bags.write import STORAGES
 from esam2_ros.errors import BagError
 from esam2_ros.errors import PromptError
+from esam2_ros.replay.decode import checked
 from esam2_ros.replay.log import ReplayLog
 from esam2_ros.replay.player import Player
 from esam2_ros.replay.process import NodeOptions
@@ -161,7 +162,7 @@ def _run_node(
             )
             with _interruptible(log):
                 player.start_node()
-                images = read_images(bag, topic, options.frames)
+                images = checked(read_images(bag, topic, options.frames), topic)
                 play(player, images, options.prompts, options.rate, log, on_frame)
             log.round_trips_ms = player.round_trips_ms
     except ReplayError as error:

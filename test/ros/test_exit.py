@@ -123,13 +123,22 @@ def program(tmp_path):
         each.close()
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize('moment', ['starting', 'loading', 'idle', 'stepping'])
+@pytest.mark.parametrize(
+    ('moment', 'number'),
+    [
+        ('starting', signal.SIGINT),
+        ('loading', signal.SIGINT),
+        ('loading', signal.SIGTERM),
+        ('idle', signal.SIGTERM),
+        ('stepping', signal.SIGINT),
+        ('stepping', signal.SIGTERM),
+    ],
+)
 def test_a_signal_ends_the_program_with_0(program, moment, number):
     running = program(_QUICK if moment == 'idle' else _SLOW)
     getattr(running, moment)()
     running.process.send_signal(number)
-    assert running.process.wait(10.0) == 0, running.output()
+    assert running.process.wait(30.0) == 0, running.output()
     assert 'Traceback' not in running.output()
     assert 'ERROR' not in running.output()
     assert 'Failed' not in running.output()
@@ -139,6 +148,6 @@ def test_a_signal_ends_the_program_with_0(program, moment, number):
 
 def test_a_parameter_out_of_range_ends_the_program_with_2(program):
     running = program('tracking.max_targets:=300')
-    assert running.process.wait(20.0) == 2
+    assert running.process.wait(30.0) == 2
     assert 'max_targets' in running.output()
     assert 'Traceback' not in running.output()

@@ -215,13 +215,17 @@ def _observed(masks: Pixels, areas: list[dict[int, int]]) -> list[Event]:
 
 
 def random_spec(
-    rng: np.random.Generator, size: tuple[int, int], frames: int, split: str = 'train'
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    frames: int,
+    split: str = 'train',
+    absent: float = 1.0,
 ) -> SceneSpec:
-    """An order with events about as often as training needs them."""
+    """An order with random events; `absent` multiplies the odds of cuts and exits."""
     odds = {
-        EventKind.CUT: 0.08 if frames >= 4 else 0.0,
+        EventKind.CUT: 0.08 * absent if frames >= 4 else 0.0,
         EventKind.OCCLUSION: 0.35,
-        EventKind.EXIT: 0.15,
+        EventKind.EXIT: 0.15 * absent,
         EventKind.EXPOSURE: 0.15,
         EventKind.DISTRACTOR: 0.3,
         EventKind.PAN: 0.3,
