@@ -35,4 +35,4 @@ def test_an_absent_target_teaches_only_the_object_score():
     marks = grade(masks, torch.rand(1, 4), score, TRUTH * 0, multi=True)
     marks.total.backward()
     assert masks.grad is not None and masks.grad.abs().max() == 0
-    assert score.grad is not None and score.grad.item() == 0.25  # half of sigmoid(0)
+    assert score.grad is not None and score.grad.item() == 0.5  # sigmoid(0)
