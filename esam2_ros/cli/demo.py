@@ -57,14 +57,16 @@ def demo(
     from esam2_ros.replay.runner import make_folder
     from esam2_ros.replay.runner import own_namespace
 
-    prompt = parse_prompt(f'box={box or _made_box()} label=target')
+    if box:
+        parse_prompt(f'box={box}')  # refused before anything is written
     make_folder(out, replace_old=True)
     if not as_json:
         _say_what_runs(checkpoint)
+    made_box = _write_clip(out / BAG, video)
     options = ReplayOptions(
-        bag=_write_clip(out / BAG, video),
+        bag=out / BAG,
         out=out,
-        prompts=(prompt,),
+        prompts=(parse_prompt(f'box={box or made_box} label=target'),),
         node=NodeOptions(
             namespace=own_namespace(),
             model='compact',
@@ -77,28 +79,24 @@ def demo(
     show(run_replay(options), as_json)
 
 
-def _made_box() -> str:
-    from esam2_ros.training.scenes import box_of
-    from esam2_ros.training.scenes import demo_scene
-
-    return ','.join(f'{value:g}' for value in box_of(demo_scene(), TARGET))
-
-
-def _write_clip(path: Path, video: Path | None) -> Path:
+def _write_clip(path: Path, video: Path | None) -> str:
+    """Write the bag; returns the box of the made scene's target, '' for a video."""
     import shutil
 
     from esam2_ros.bags.frames import open_frames
     from esam2_ros.bags.write import BagOptions
     from esam2_ros.bags.write import write_bag
+    from esam2_ros.training.scenes import box_of
     from esam2_ros.training.scenes import demo_scene
 
     shutil.rmtree(path, ignore_errors=True)
     if video is None:
-        write_bag(path, _made_frames(demo_scene()), BagOptions(fps=FPS))
-    else:
-        source = open_frames(video)
-        write_bag(path, source, BagOptions(fps=source.fps or FPS, compression='jpeg'))
-    return path
+        clip = demo_scene()
+        write_bag(path, _made_frames(clip), BagOptions(fps=FPS))
+        return ','.join(f'{value:g}' for value in box_of(clip, TARGET))
+    source = open_frames(video)
+    write_bag(path, source, BagOptions(fps=source.fps or FPS, compression='jpeg'))
+    return ''
 
 
 def _made_frames(clip: 'Clip') -> Iterator['Frame']:

@@ -16,6 +16,7 @@ from esam2_ros.core.conditioning import Conditioner
 from esam2_ros.core.images import Normaliser
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
+from esam2_ros.core.memory import Recall
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.prompts import mask_input
@@ -147,9 +148,9 @@ class Engine:
         points = point_inputs(prompt, *size, self.image_size)
         return self._decode(features, conditioned, first=first, points=points, mask=mask)
 
-    def condition(self, features: Features, bank: MemoryBank, frame: int) -> Tensor:
-        """The embedding of frame `frame` conditioned on the bank: [1, hidden, S/16, S/16]."""
-        return self.conditioner(features.embedding, bank, bank.recall(frame))
+    def condition(self, features: Features, bank: MemoryBank, recall: Recall) -> Tensor:
+        """The embedding conditioned on what the bank recalls: [1, hidden, S/16, S/16]."""
+        return self.conditioner(features.embedding, bank, recall)
 
     def segment(self, features: Features, conditioned: Tensor) -> Segmentation:
         """Segment a tracked target: no prompt, only its conditioned embedding."""

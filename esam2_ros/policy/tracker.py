@@ -17,6 +17,7 @@ from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.images import check_image
 from esam2_ros.core.images import resize_to_square
 from esam2_ros.core.memory import MemoryBank
+from esam2_ros.core.memory import Recall
 from esam2_ros.core.plan import dense_plan
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.errors import ImageError
@@ -201,8 +202,9 @@ class StreamingTracker:
                 with clock.stage('encode'):
                     features = self._engine.encode(self._engine.normalise(pixels))
                 for target in targets:
-                    use = self._add_use(use, target.bank, index)
-                    segmentations.append(self._track(features, target.bank, index, clock))
+                    recall = target.bank.recall(index)
+                    use = self._add_use(use, recall)
+                    segmentations.append(self._track(features, target.bank, recall, index, clock))
         for target, segmentation in zip(targets, segmentations, strict=True):
             target.segmentation = segmentation
         with clock.stage('mask'):
@@ -221,10 +223,15 @@ class StreamingTracker:
         return self._result
 
     def _track(
-        self, features: Features, bank: MemoryBank, index: int, clock: StageClock
+        self,
+        features: Features,
+        bank: MemoryBank,
+        recall: Recall,
+        index: int,
+        clock: StageClock,
     ) -> Segmentation:
         with clock.stage('memory'):
-            conditioned = self._engine.condition(features, bank, index)
+            conditioned = self._engine.condition(features, bank, recall)
         with clock.stage('mask'):
             segmentation = self._engine.segment(features, conditioned)
         with clock.stage('memory'):
@@ -235,9 +242,9 @@ class StreamingTracker:
         self, bank: MemoryBank, segmentation: Segmentation, later: list[PastFrame], index: int
     ) -> Segmentation:
         """Track one target through `later`, whose bank indices follow `index` without a gap."""
-        for step, past in enumerate(later, start=1):
+        for at, past in enumerate(later, start=index + 1):
             features = self._features_of(past)
-            segmentation = self._track(features, bank, index + step, StageClock())
+            segmentation = self._track(features, bank, bank.recall(at), at, StageClock())
         return segmentation
 
     def _place(
@@ -264,8 +271,7 @@ class StreamingTracker:
         if self._result is not None:
             self._result = replace(self._result, targets=tuple(change(self._result.targets)))
 
-    def _add_use(self, use: MemoryUse, bank: MemoryBank, index: int) -> MemoryUse:
-        recall = bank.recall(index)
+    def _add_use(self, use: MemoryUse, recall: Recall) -> MemoryUse:
         count = self._engine.conditioner.count(recall)
         keys = count.spatial + count.pointer
         return replace(
