@@ -56,8 +56,8 @@ def make(
 ) -> None:
     """Make clips with a mask for every instance and a label for every event.
 
-    The photographs are of the held-out set: two that training never sees, two that it does. The
-    same options give the same bytes.
+    The photographs are of the held-out set, which training never sees. The same options give the
+    same bytes.
     """
     from esam2_ros.training.scenes import demo_scene
     from esam2_ros.training.scenes import write

@@ -1,106 +1,174 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory attention: the current frame's embedding, conditioned on what a target's bank recalls."""
+"""Memory attention: the current frame's embedding, conditioned on what targets' banks recall."""
 
 from dataclasses import dataclass
 
 import torch
 from sam2.modeling.sam2_base import SAM2Base
-from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
+from esam2_ros.core.keys import KeyMaker
+from esam2_ros.core.keys import rotary_table
+from esam2_ros.core.linear import Linear
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
 from esam2_ros.core.memory import Recall
+from esam2_ros.core.memory_attention import KeySet
+from esam2_ros.core.memory_attention import MemoryAttention
+from esam2_ros.core.pack import ExactPack
+from esam2_ros.core.retrieval import received
+from esam2_ros.core.retrieval import sample_queries
+from esam2_ros.core.stock_conditioning import pointer_positions
+from esam2_ros.core.stock_conditioning import sine_code
 
 
 @dataclass(frozen=True)
-class KeyCount:
-    """Keys of one conditioning pass: spatial tokens, and pointer tokens (never rotated)."""
+class Memories:
+    """One target's part of a conditioning pass; `frame` is the one being conditioned."""
 
-    spatial: int
-    pointer: int
+    bank: MemoryBank
+    recall: Recall
+    frame: int
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Sparse memory retrieval: `keep` tokens of each older memory; scored by `queries`."""
+
+    keep: int
+    queries: int
 
 
 class Conditioner:
-    """Runs a model's memory attention over memory banks, in one workspace of fixed size."""
+    """Runs a model's memory attention over memory banks."""
 
-    def __init__(self, model: SAM2Base, shape: MemoryShape, device: torch.device) -> None:
-        """Make the constant tables and the workspace for banks of `shape`."""
+    def __init__(self, model: SAM2Base, shape: MemoryShape, pack: ExactPack) -> None:
+        """Make the constant tables for banks of `shape`."""
         self._model = model
         self._shape = shape
+        device = model.device
+        linear = Linear(pack.onednn)
         side = round(shape.tokens**0.5)
-        hidden = model.hidden_dim
-        self._tokens_a_pointer = hidden // shape.channels
-        # Positions of the current frame's tokens: [tokens, 1, hidden].
-        self._current = _sine(model.image_encoder.neck.position_encoding, side, hidden, device)
-        # Positions of a memory's tokens at each temporal slot: [slots, tokens, channels].
-        spatial = _sine(model.memory_encoder.position_encoding, side, shape.channels, device)
-        self._slots = spatial[:, 0][None] + model.maskmem_tpos_enc[:, 0].detach()
-
+        self._tokens_a_pointer = model.hidden_dim // shape.channels
+        current = sine_code(
+            model.image_encoder.neck.position_encoding, side, model.hidden_dim, device
+        )
+        self._current = 0.1 * current[:, 0]  # MemoryAttention's own factor
+        position = sine_code(model.memory_encoder.position_encoding, side, shape.channels, device)
+        slots = model.maskmem_tpos_enc[:, 0, 0].detach()
+        layers = model.memory_attention.layers
+        table = rotary_table(layers[0].cross_attn_image, side, device)
+        self._makers = [
+            KeyMaker(layer.cross_attn_image, position[:, 0], slots, table, linear, pack.cached_keys)
+            for layer in layers
+        ]
+        self._attention = MemoryAttention(model, side, pack, linear)
         frames = shape.prompt_slots + shape.recent_frames
-        pointers = shape.prompt_slots + shape.pointer_frames
-        keys = frames * shape.tokens + pointers * self._tokens_a_pointer
-        self._memory = torch.zeros(keys, 1, shape.channels, device=device)
-        self._position = torch.zeros(keys, 1, shape.channels, device=device)
+        self._work = None
+        if pack.cached_keys:
+            self._work = torch.zeros(frames, shape.tokens, shape.key_channels, device=device)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the workspace."""
-        return self._memory.nbytes + self._position.nbytes
+    def __call__(
+        self, embedding: Tensor, targets: list[Memories], retrieval: Retrieval | None = None
+    ) -> Tensor:
+        """Condition the embedding [1, hidden, h, w] for each target: [targets, hidden, h, w]."""
+        tokens = embedding[0].flatten(1).T + self._current
+        pointers = [self._pointers(target) for target in targets]
+        best: list[list[Tensor]] = [[] for _ in targets]
 
-    def without_memory(self, embedding: Tensor) -> Tensor:
-        """The embedding [1, hidden, h, w] of a first prompt: only the no-memory token is added."""
-        token: Tensor = self._model.no_mem_embed  # [1, 1, hidden]
-        return embedding + token.permute(1, 2, 0)[..., None]
+        def supply(target: int, layer: int, query: Tensor) -> KeySet:
+            scored = best[target]
+            return self._keys(targets[target], pointers[target], layer, query, retrieval, scored)
 
-    def __call__(self, embedding: Tensor, bank: MemoryBank, recall: Recall) -> Tensor:
-        """Condition the embedding [1, hidden, h, w] on the recalled memories; same shape."""
-        count = self._gather(bank, recall)
-        end = count.spatial + count.pointer
-        tokens = embedding.flatten(2).permute(2, 0, 1)  # [tokens, 1, hidden]
-        out: Tensor = self._model.memory_attention(
-            curr=[tokens],
-            curr_pos=[self._current],
-            memory=self._memory[:end],
-            memory_pos=self._position[:end],
-            num_obj_ptr_tokens=count.pointer,
+        out = self._attention(tokens, len(targets), supply)
+        if retrieval is not None:
+            for target, numbers in zip(targets, best, strict=True):
+                self._keep(target, numbers)
+        return out.transpose(1, 2).reshape(-1, *embedding.shape[1:])
+
+    def count(self, target: Memories, retrieval: Retrieval | None = None) -> tuple[int, int]:
+        """Memory tokens a pass attends to, and how many the recalled memories hold."""
+        total = len(target.recall.frames) * self._shape.tokens
+        kept = sum(
+            self._kept(target, row, distance, retrieval) or self._shape.tokens
+            for row, distance in target.recall.frames
         )
-        return out.permute(1, 2, 0).reshape(embedding.shape)
+        pointer = len(target.recall.pointers) * self._tokens_a_pointer
+        return kept + pointer, total + pointer
 
-    def count(self, recall: Recall) -> KeyCount:
-        """How many keys this recall means."""
-        return KeyCount(
-            len(recall.frames) * self._shape.tokens,
-            len(recall.pointers) * self._tokens_a_pointer,
-        )
+    def _keys(
+        self,
+        target: Memories,
+        pointers: tuple[Tensor, Tensor],
+        layer: int,
+        query: Tensor,
+        retrieval: Retrieval | None,
+        best: list[Tensor],
+    ) -> KeySet:
+        bank, maker = target.bank, self._makers[layer]
+        keys, values = [], []
+        for place, (row, distance) in enumerate(target.recall.frames):
+            memory = bank.features[row]
+            kept = self._kept(target, row, distance, retrieval)
+            if kept is not None:
+                index = bank.kept.index[layer, row - self._shape.prompt_slots, :kept]
+                keys.append(maker.some(memory, distance, index))
+                values.append(memory.index_select(0, index))
+                continue
+            keys.append(self._full_keys(bank, row, distance, layer, place))
+            values.append(memory)
+            if retrieval is not None and self._is_new(target, row, distance):
+                sample = sample_queries(len(query), retrieval.queries, query.device)
+                scores = received(query.index_select(0, sample), keys[-1].to(query))
+                best.append(scores.topk(retrieval.keep).indices)
+        if target.recall.pointers:
+            tokens, coded = pointers
+            keys.append(maker.pointers(coded))
+            values.append(tokens)
+        return KeySet(keys, values)
 
-    def _gather(self, bank: MemoryBank, recall: Recall) -> KeyCount:
-        tokens = self._shape.tokens
-        for i, (row, distance) in enumerate(recall.frames):
-            span = slice(i * tokens, (i + 1) * tokens)
-            self._memory[span, 0] = bank.features[row]
-            # Index 0 is the newest frame, the last one is the prompt's (distance 0).
-            self._position[span, 0] = self._slots[distance - 1]
-        count = self.count(recall)
-        if recall.pointers:
-            span = slice(count.spatial, count.spatial + count.pointer)
-            rows = [row for row, _ in recall.pointers]
-            self._memory[span, 0] = bank.pointers[rows].reshape(-1, self._shape.channels)
-            self._position[span, 0] = self._pointer_positions(recall)
-        return count
+    def _full_keys(
+        self, bank: MemoryBank, row: int, distance: int, layer: int, place: int
+    ) -> Tensor:
+        maker = self._makers[layer]
+        if bank.keys is None or self._work is None:
+            return maker.full(bank.features[row], distance)
+        if row not in bank.keyed:
+            for number, each in enumerate(self._makers):
+                bank.keys[number, row].copy_(each.base(bank.features[row]))
+            bank.keyed.add(row)
+        return maker.aged(bank.keys[layer, row], distance, self._work[place])
 
-    def _pointer_positions(self, recall: Recall) -> Tensor:
-        """Sine code of each pointer's distance, one row a token: [pointers * k, channels]."""
-        model = self._model
-        distances = torch.tensor(
-            [float(distance) for _, distance in recall.pointers], device=self._memory.device
-        )
-        code = get_1d_sine_pe(distances / (model.max_obj_ptrs_in_encoder - 1), dim=model.hidden_dim)
-        positions: Tensor = model.obj_ptr_tpos_proj(code)
-        return positions.repeat_interleave(self._tokens_a_pointer, dim=0)
+    def _kept(
+        self, target: Memories, row: int, distance: int, retrieval: Retrieval | None
+    ) -> int | None:
+        """How many tokens of a memory are attended to; None for all of them."""
+        if retrieval is None or distance < 2:
+            return None
+        slot = target.bank.recent_slot(row, target.frame - distance)
+        if slot is None or not target.bank.kept.holds(slot, target.frame - distance):
+            return None
+        return min(target.bank.kept.count(slot), retrieval.keep)
 
+    def _is_new(self, target: Memories, row: int, distance: int) -> bool:
+        if distance != 1:
+            return False
+        slot = target.bank.recent_slot(row, target.frame - 1)
+        return slot is not None
 
-def _sine(encoding: torch.nn.Module, side: int, channels: int, device: torch.device) -> Tensor:
-    """Position code of a side x side grid: [side * side, 1, channels]."""
-    code: Tensor = encoding(torch.zeros(1, channels, side, side, device=device))
-    return code.flatten(2).permute(2, 0, 1).contiguous()
+    def _keep(self, target: Memories, best: list[Tensor]) -> None:
+        if not best:
+            return
+        row = next(row for row, distance in target.recall.frames if distance == 1)
+        slot = row - self._shape.prompt_slots
+        target.bank.kept.write(slot, target.frame - 1, best)
+
+    def _pointers(self, target: Memories) -> tuple[Tensor, Tensor]:
+        """Pointer tokens, and the same with the code of their distance: [n, channels] each."""
+        rows = [row for row, _ in target.recall.pointers]
+        if not rows:
+            empty = target.bank.pointers.new_empty(0, self._shape.channels)
+            return empty, empty
+        tokens = target.bank.pointers[rows].reshape(-1, self._shape.channels)
+        code = pointer_positions(self._model, target.recall, self._tokens_a_pointer)
+        return tokens, tokens + code.to(tokens.dtype)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """SAM2 as three steps on one frame: encode the image, segment a target, write its memory."""
 
+from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,40 +16,40 @@ from torch import Tensor
 from torch.nn import functional
 
 from esam2_ros.core.conditioning import Conditioner
+from esam2_ros.core.conditioning import Memories
+from esam2_ros.core.conditioning import Retrieval
+from esam2_ros.core.encoder import Encoder
+from esam2_ros.core.encoder import Features
+from esam2_ros.core.evidence import Looks
+from esam2_ros.core.evidence import touched_windows
+from esam2_ros.core.evidence import watch
 from esam2_ros.core.images import Normaliser
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
-from esam2_ros.core.memory import Recall
+from esam2_ros.core.pack import NOTHING
+from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.prompts import mask_input
 from esam2_ros.core.prompts import point_inputs
+from esam2_ros.core.shortcut import Shortcut
+from esam2_ros.core.stock_conditioning import StockConditioner
 from esam2_ros.errors import ConfigError
 
 _LOGIT_BOUND = 32.0  # stock clamps a mask that goes back into the decoder
 
 
 @dataclass(frozen=True)
-class Features:
-    """An encoded frame.
-
-    embedding  [1, hidden, S/16, S/16]
-    skips      maps for the decoder: [1, hidden/8, S/4, S/4] and [1, hidden/4, S/8, S/8]
-    """
-
-    embedding: Tensor
-    skips: tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True)
 class Segmentation:
-    """What the decoder says of one target on one frame.
+    """What the decoder says of a target on a frame; B is 1, or the targets of a batch.
 
-    logits        mask logits [1, 1, S/4, S/4]; above 0 is the target
-    full_logits   the same at model size [1, 1, S, S]
-    score         predicted IoU [1]
-    object_logit  above 0 when the target is in view [1]
-    pointer       object pointer [1, hidden]
+    logits        mask logits [B, 1, S/4, S/4]; above 0 is the target
+    full_logits   the same at model size [B, 1, S, S]
+    score         predicted IoU [B]
+    object_logit  above 0 when the target is in view [B]
+    pointer       object pointer [B, hidden]
+    candidates    all masks the decoder chose among [B, M, S/4, S/4]
+    looks         where the decoder looked, None where no decoder ran
     """
 
     logits: Tensor
@@ -54,6 +57,14 @@ class Segmentation:
     score: Tensor
     object_logit: Tensor
     pointer: Tensor
+    candidates: Tensor
+    looks: Looks | None = None
+
+    def split(self) -> list['Segmentation']:
+        """One for each target of a batch; where the decoder looked stays with the batch."""
+        fields = (self.logits, self.full_logits, self.score, self.object_logit, self.pointer)
+        parts = zip(*(each.split(1) for each in (*fields, self.candidates)), strict=True)
+        return [Segmentation(*part) for part in parts]
 
 
 class Engine:
@@ -65,12 +76,19 @@ class Engine:
         prompt_slots: int = 4,
         memory_frames: int = 7,
         dtype: torch.dtype | None = None,
+        pack: ExactPack | None = None,
+        shortcut: Shortcut | None = None,
+        first_routed: int | None = None,
+        key_bytes: int = 0,
     ) -> None:
         """Prepare `model` for frames.
 
         `prompt_slots`: prompt memories a target may keep. `memory_frames`: prompt and recent
         frames together, at most the model's own 7. `dtype` of the arithmetic: None is float32
-        on the CPU and bfloat16 elsewhere. Raises ConfigError for values out of range.
+        on the CPU and bfloat16 elsewhere. `pack`: the exact speed-ups. `shortcut`: what inactive
+        windows get, None for the identity; `first_routed`: the block routing starts at.
+        `key_bytes`: what all banks together may spend on cached keys. Raises ConfigError for
+        values out of range.
         """
         if not 1 <= memory_frames <= model.num_maskmem:
             raise ConfigError(
@@ -88,19 +106,30 @@ class Engine:
             tokens=side * side,
             channels=model.mem_dim,
             pointer_channels=model.hidden_dim,
+            layers=len(model.memory_attention.layers),
+            key_channels=model.memory_attention.layers[0].cross_attn_image.internal_dim,
         )
+        self._pack = pack or ExactPack()
+        self._key_bytes = key_bytes if self._pack.cached_keys else 0
         self.normalise = Normaliser(self.device)
         with torch.inference_mode():
-            self.conditioner = Conditioner(model, self._shape, self.device)
-        window = model.image_encoder.trunk.window_spec[2]
-        windows = -(-side // window)
-        self.grid = WindowGrid(windows, windows, 16 * window)
+            self.encoder = Encoder(model, self._pack, shortcut, first_routed)
+            self.conditioner = Conditioner(model, self._shape, self._pack)
+            self._stock = None
+            if self._pack == NOTHING:
+                self._stock = StockConditioner(model, self._shape, self.device)
+        layout = self.encoder.windows
+        self.grid = WindowGrid(layout.across, layout.across, 16 * layout.window, self.image_size)
 
-    def new_bank(self) -> MemoryBank:
-        """An empty memory bank for one target."""
+    def new_bank(self, others: Iterable[MemoryBank] = ()) -> MemoryBank:
+        """An empty memory bank for one target, with cached keys if `others` left room for them."""
+        shape = self._shape
+        rows = shape.prompt_slots + shape.recent_slots
+        size = shape.layers * rows * shape.tokens * shape.key_channels * self.dtype.itemsize
+        spent = sum(0 if bank.keys is None else bank.keys.nbytes for bank in others)
         # Plain tensors: they outlive the call and may be written from anywhere.
         with torch.inference_mode(False):
-            return MemoryBank(self._shape, self.device, self.dtype)
+            return MemoryBank(shape, self.device, self.dtype, spent + size <= self._key_bytes)
 
     def precision(self) -> AbstractContextManager[None]:
         """The arithmetic's precision as a context."""
@@ -108,11 +137,9 @@ class Engine:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
-    def encode(self, image: Tensor) -> Features:
-        """Encode a normalised image [1, 3, S, S]."""
-        levels = self.model.forward_image(image)['backbone_fpn']
-        fine, middle, embedding = levels[-3:]
-        return Features(embedding, (fine, middle))
+    def encode(self, image: Tensor, active: Sequence[int] | None = None) -> Features:
+        """Encode a normalised image [1, 3, S, S]; `active` windows only, None for all."""
+        return self.encoder(image, active)
 
     def segment_first(
         self, features: Features, prompt: Prompt, size: tuple[int, int]
@@ -120,7 +147,7 @@ class Engine:
         """A target's first prompt, without memory. `size`: width, height of the prompt's image."""
         if prompt.mask is not None:
             return self._take_mask(features, prompt.mask)
-        conditioned = self.conditioner.without_memory(features.embedding)
+        conditioned = self._without_memory(features.embedding)
         points = point_inputs(prompt, *size, self.image_size)
         return self._decode(features, conditioned, first=True, points=points)
 
@@ -139,42 +166,66 @@ class Engine:
         recall = bank.recall(frame)
         first = not recall.frames
         if first:
-            conditioned = self.conditioner.without_memory(features.embedding)
+            conditioned = self._without_memory(features.embedding)
         else:
-            conditioned = self.conditioner(features.embedding, bank, recall)
+            conditioned = self.condition(features, [Memories(bank, recall, frame)])
         mask = None
         if previous is not None:
             mask = previous.logits.clamp(-_LOGIT_BOUND, _LOGIT_BOUND)
         points = point_inputs(prompt, *size, self.image_size)
         return self._decode(features, conditioned, first=first, points=points, mask=mask)
 
-    def condition(self, features: Features, bank: MemoryBank, recall: Recall) -> Tensor:
-        """The embedding conditioned on what the bank recalls: [1, hidden, S/16, S/16]."""
-        return self.conditioner(features.embedding, bank, recall)
+    def condition(
+        self, features: Features, targets: list[Memories], retrieval: Retrieval | None = None
+    ) -> Tensor:
+        """The embedding conditioned for each target: [targets, hidden, S/16, S/16]."""
+        if self._stock is None or retrieval is not None:
+            return self.conditioner(features.embedding, targets, retrieval)
+        parts = [self._stock(features.embedding, each.bank, each.recall) for each in targets]
+        return torch.cat(parts)
 
-    def segment(self, features: Features, conditioned: Tensor) -> Segmentation:
-        """Segment a tracked target: no prompt, only its conditioned embedding."""
-        return self._decode(features, conditioned, first=False)
+    def segment(self, features: Features, conditioned: Tensor, watched: bool) -> Segmentation:
+        """Segment tracked targets, no prompt, only their conditioned embeddings, as one batch.
+
+        With `watched` the result tells where the decoder looked.
+        """
+        if not watched:
+            return self._decode(features, conditioned, first=False)
+        with watch(self.model) as looks:
+            return replace(self._decode(features, conditioned, first=False), looks=looks)
 
     def memorise(
-        self, features: Features, segmentation: Segmentation, bank: MemoryBank, frame: int
+        self,
+        features: Features,
+        segmentation: Segmentation,
+        banks: Sequence[MemoryBank],
+        frame: int,
     ) -> None:
-        """Write a tracked frame to the bank."""
-        memory = self._encode_memory(features, segmentation, segmentation.full_logits, False)
-        bank.write_recent(frame, memory, segmentation.pointer[0])
+        """Write a tracked frame of a batch of targets to their banks."""
+        memories = self._encode_memory(features, segmentation, segmentation.full_logits, False)
+        for bank, memory, pointer in zip(banks, memories, segmentation.pointer, strict=True):
+            bank.write_recent(frame, memory, pointer)
+
+    def touched(self, segmentation: Segmentation) -> Tensor:
+        """Windows that the candidate masks touch: [B, windows] bool."""
+        return touched_windows(segmentation.candidates, self.grid.side // 4, self.grid.columns)
+
+    def saliency(self, looks: Looks) -> Tensor:
+        """Share of the decoder's attention to each window: [B, windows]."""
+        return looks.by_window(self.grid.side // 16, self.grid.columns)
 
     def memorise_prompt(
         self, features: Features, segmentation: Segmentation, bank: MemoryBank, frame: int
     ) -> None:
         """Write a prompted frame to the bank's prompt memories."""
-        memory = self._encode_prompted(features, segmentation)
+        (memory,) = self._encode_prompted(features, segmentation)
         bank.write_prompt(frame, memory, segmentation.pointer[0])
 
     def memorise_correction(
         self, features: Features, segmentation: Segmentation, bank: MemoryBank, frame: int
     ) -> None:
         """Write a prompted frame to the bank as a recent memory: SAM2's default for corrections."""
-        memory = self._encode_prompted(features, segmentation)
+        (memory,) = self._encode_prompted(features, segmentation)
         bank.write_recent(frame, memory, segmentation.pointer[0])
 
     def _encode_prompted(self, features: Features, segmentation: Segmentation) -> Tensor:
@@ -184,6 +235,10 @@ class Engine:
             segmentation.logits, (side, side), mode='bilinear', align_corners=False
         )
         return self._encode_memory(features, segmentation, full, True)
+
+    def _without_memory(self, embedding: Tensor) -> Tensor:
+        token: Tensor = self.model.no_mem_embed  # [1, 1, hidden]
+        return embedding + token.permute(1, 2, 0)[..., None]
 
     def _take_mask(self, features: Features, drawn: NDArray[np.bool_]) -> Segmentation:
         mask = mask_input(drawn, self.image_size).to(self.device)
@@ -215,20 +270,22 @@ class Engine:
         self, features: Features, segmentation: Segmentation, full: Tensor, prompted: bool
     ) -> Tensor:
         tokens = features.embedding.flatten(2).permute(2, 0, 1)  # [tokens, 1, hidden]
+        tokens = tokens.expand(-1, len(full), -1)
         side = self.image_size // 16
         memory: Tensor = self.model._encode_new_memory(
             [tokens], [(side, side)], full, segmentation.object_logit[:, None], prompted
         )[0]
-        return memory[0].flatten(1).T  # [tokens, channels]
+        return memory.flatten(2).transpose(1, 2)  # [B, tokens, channels]
 
 
 def _segmentation(outputs: tuple[Tensor, ...]) -> Segmentation:
     """Name what SAM2's heads return; the score is that of the mask that was chosen."""
-    _, _, scores, logits, full_logits, pointer, object_logit = outputs
+    candidates, _, scores, logits, full_logits, pointer, object_logit = outputs
     return Segmentation(
         logits=logits.float(),
         full_logits=full_logits,
         score=scores.float().amax(dim=-1),
         object_logit=object_logit[:, 0].float(),
         pointer=pointer,
+        candidates=candidates,
     )

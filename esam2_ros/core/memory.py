@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from esam2_ros.core.retrieval import KeptTokens
+
 _EMPTY = -1
 
 
@@ -25,6 +27,8 @@ class MemoryShape:
     tokens            of a frame's memory
     channels          of a memory token
     pointer_channels  of an object pointer
+    layers            of the memory attention that reads the bank
+    key_channels      of a layer's keys
     """
 
     prompt_slots: int
@@ -33,6 +37,8 @@ class MemoryShape:
     tokens: int
     channels: int
     pointer_channels: int
+    layers: int
+    key_channels: int
 
     @property
     def recent_slots(self) -> int:
@@ -61,10 +67,18 @@ class MemoryBank:
     """Prompt memories, recent memories and object pointers of one target.
 
     `features` [prompt_slots + recent_slots, tokens, channels] and `pointers`
-    [prompt_slots + pointer_slots, pointer_channels]; prompt rows come first in both.
+    [prompt_slots + pointer_slots, pointer_channels]; prompt rows come first in both. `keys`
+    [layers, prompt_slots + recent_slots, tokens, key_channels] are rotated keys without their
+    age, of the rows that `keyed` names; None where the bank has none.
     """
 
-    def __init__(self, shape: MemoryShape, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        shape: MemoryShape,
+        device: torch.device,
+        dtype: torch.dtype,
+        with_keys: bool = False,
+    ) -> None:
         """Allocate the bank once."""
         self.shape = shape
         rows = shape.prompt_slots + shape.recent_slots
@@ -75,19 +89,32 @@ class MemoryBank:
             device=device,
             dtype=dtype,
         )
+        self.keys = None
+        if with_keys:
+            self.keys = torch.zeros(
+                shape.layers, rows, shape.tokens, shape.key_channels, device=device, dtype=dtype
+            )
+        self.keyed: set[int] = set()
+        self.kept = KeptTokens(shape.layers, shape.recent_slots, shape.tokens, device)
         self._prompt_frames = [_EMPTY] * shape.prompt_slots
         self._recent_frames = [_EMPTY] * shape.recent_slots
         self._pointer_frames = [_EMPTY] * shape.pointer_slots
 
     @property
     def nbytes(self) -> int:
-        """Bytes of both buffers."""
-        return self.features.nbytes + self.pointers.nbytes
+        """Bytes of all buffers."""
+        keys = 0 if self.keys is None else self.keys.nbytes
+        return self.features.nbytes + self.pointers.nbytes + self.kept.nbytes + keys
 
     @property
     def frames_held(self) -> int:
         """How many frames have a spatial memory."""
         return sum(frame != _EMPTY for frame in self._prompt_frames + self._recent_frames)
+
+    def recent_slot(self, row: int, frame: int) -> int | None:
+        """The recent ring's slot of a row, None for prompt rows or when it holds another frame."""
+        slot = row - self.shape.prompt_slots
+        return slot if slot >= 0 and self._recent_frames[slot] == frame else None
 
     def recall(self, frame: int) -> Recall:
         """Choose what frame `frame` attends to (SAM2Base._prepare_memory_conditioned_features).
@@ -121,6 +148,7 @@ class MemoryBank:
         self._pointer_frames[slot] = frame
         slot = frame % shape.recent_slots
         self.features[shape.prompt_slots + slot].copy_(features)
+        self.keyed.discard(shape.prompt_slots + slot)
         self._recent_frames[slot] = frame
 
     def write_prompt(self, frame: int, features: Tensor, pointer: Tensor) -> None:
@@ -133,6 +161,7 @@ class MemoryBank:
             # Still of use as a recent memory, as SAM2 treats an unselected prompt frame.
             self.write_recent(evicted, self.features[slot], self.pointers[slot])
         self.features[slot].copy_(features)
+        self.keyed.discard(slot)
         self.pointers[slot].copy_(pointer)
         self._prompt_frames[slot] = frame
 

@@ -1,36 +1,89 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one value that crosses from policy to core: what to compute on a frame."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from dataclasses import dataclass
+from typing import Any
+
+from esam2_ros.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """Stage-3 windows of a model: `rows` x `columns`, each `side` pixels of the model input."""
+    """Stage-3 windows of a model: `rows` x `columns`, each `side` pixels of the model input.
+
+    `extent` is the input's side in pixels; the last windows may reach over it.
+    """
 
     rows: int
     columns: int
     side: int
+    extent: int
 
     @property
     def count(self) -> int:
         """How many windows there are."""
         return self.rows * self.columns
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of stage 3, and of a memory."""
+        return (self.extent // 16) ** 2
+
 
 @dataclass(frozen=True)
 class FramePlan:
-    """Which windows are computed on a frame, and why.
+    """Which windows are computed on a frame and why, and how much memory is read.
 
-    `active` are flat window numbers in row order; `reasons` has one word for each of them.
+    mode       name of the routing mode
+    active     flat numbers of the windows that are computed, in row order
+    reasons    one word for each of them
+    treatment  what the others get: 'shortcut' (learnt, or else the identity)
+    queries    windows whose tokens are conditioned on memory, None for all
+    keep       tokens that are read of each older memory, None for all
+    refresh    those of `active` that only their age brought there
     """
 
     mode: str
     grid: WindowGrid
     active: tuple[int, ...]
     reasons: tuple[str, ...]
+    treatment: str = 'shortcut'
+    queries: tuple[int, ...] | None = None
+    keep: int | None = None
+    refresh: tuple[int, ...] = ()
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every window is computed."""
+        return len(self.active) == self.grid.count
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a line of JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> 'FramePlan':
+        """The plan that `as_dict` gave. Raises ConfigError when a field is missing or unknown."""
+        try:
+            fields: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in values.items()
+            }
+            fields['grid'] = WindowGrid(**values['grid'])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f'not a frame plan: {error}') from error
 
 
-def dense_plan(grid: WindowGrid, mode: str = 'exact', reason: str = 'dense') -> FramePlan:
+def dense_plan(
+    grid: WindowGrid, mode: str = 'exact', reason: str = 'dense', keep: int | None = None
+) -> FramePlan:
     """Every window, for one reason."""
-    return FramePlan(mode, grid, tuple(range(grid.count)), (reason,) * grid.count)
+    return FramePlan(mode, grid, tuple(range(grid.count)), (reason,) * grid.count, keep=keep)
+
+
+def idle_plan(grid: WindowGrid, mode: str) -> FramePlan:
+    """No window: there is nothing to track."""
+    return FramePlan(mode, grid, (), ())

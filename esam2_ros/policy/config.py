@@ -2,8 +2,11 @@
 """The tracker's settings."""
 
 from dataclasses import dataclass
+from dataclasses import field
 
+from esam2_ros.core.pack import ExactPack
 from esam2_ros.errors import ConfigError
+from esam2_ros.policy.routing import Mode
 
 MAX_TARGETS = 254  # ids 1 .. 254 fit a mono8 label image; 0 is background
 
@@ -21,6 +24,15 @@ class TrackerConfig:
     prompt_history_bytes  and the bytes they may take
     catch_up_frames       past frames a late prompt is tracked through, the newest included
     dtype                 'auto', 'float32', 'bfloat16' or 'float16'
+    mode                  'stock', 'exact', 'swr', 'smr' or 'paper': what is made sparse
+    first_routed          block of the encoder that routing starts at; None is the paper's
+    saliency_mass         attention that saliency windows hold together, 0..1
+    score_threshold       object score (logit) below which saliency windows are computed too
+    keep_ratio            share of each older memory that sparse retrieval keeps
+    saliency_queries      queries that score a memory's tokens
+    batch_targets         all targets go through the decoder and the memory encoder together
+    key_cache_bytes       what cached keys of all targets may take
+    pack                  the exact speed-ups
     """
 
     prompt_frames: int = 4
@@ -32,6 +44,15 @@ class TrackerConfig:
     prompt_history_bytes: int = 64 * 1024 * 1024
     catch_up_frames: int = 4
     dtype: str = 'auto'
+    mode: str = 'exact'
+    first_routed: int | None = None
+    saliency_mass: float = 0.7
+    score_threshold: float = 5.0
+    keep_ratio: float = 0.05
+    saliency_queries: int = 256
+    batch_targets: bool = True
+    key_cache_bytes: int = 256 * 1024 * 1024
+    pack: ExactPack = field(default_factory=ExactPack)
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -42,12 +63,19 @@ class TrackerConfig:
             ('prompt_history_s', 0.0, 3600.0),
             ('prompt_history_bytes', 0, 1 << 40),
             ('catch_up_frames', 1, 1000),
+            ('saliency_mass', 0.0, 1.0),
+            ('score_threshold', -10.0, 10.0),
+            ('keep_ratio', 0.01, 1.0),
+            ('saliency_queries', 1, 4096),
+            ('key_cache_bytes', 0, 1 << 40),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f'{name} is {value}; allowed: {low} to {high}')
         if self.dtype not in DTYPES:
             raise ConfigError(f'dtype is {self.dtype!r}; allowed: {", ".join(DTYPES)}')
+        if self.mode not in list(Mode):
+            raise ConfigError(f'mode is {self.mode!r}; allowed: {", ".join(Mode)}')
 
 
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16')

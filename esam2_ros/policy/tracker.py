@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from esam2_ros.core.engine import Engine
-from esam2_ros.core.engine import Features
+from esam2_ros.core.encoder import Features
 from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.images import check_image
 from esam2_ros.core.images import resize_to_square
 from esam2_ros.core.memory import MemoryBank
-from esam2_ros.core.memory import Recall
-from esam2_ros.core.plan import dense_plan
+from esam2_ros.core.plan import idle_plan
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.errors import ImageError
 from esam2_ros.errors import ImageSizeError
 from esam2_ros.errors import NoImageError
@@ -28,11 +27,18 @@ from esam2_ros.errors import UnknownTargetError
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import MAX_TARGETS
 from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.frame_path import FramePath
+from esam2_ros.policy.frame_path import make_engine
 from esam2_ros.policy.history import FrameHistory
 from esam2_ros.policy.history import PastFrame
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import MemoryUse
 from esam2_ros.policy.results import TargetState
+from esam2_ros.policy.routing import Evidence
+from esam2_ros.policy.routing import Mode
+from esam2_ros.policy.routing import PaperRouter
+from esam2_ros.policy.routing import Router
+from esam2_ros.policy.routing import TargetEvidence
 from esam2_ros.policy.targets import Target
 from esam2_ros.policy.targets import observe
 
@@ -44,17 +50,37 @@ class StreamingTracker:
     owns a tracker. A call that raises leaves it as it was.
     """
 
-    def __init__(self, model: SAM2Base, config: TrackerConfig | None = None) -> None:
-        """Prepare `model` (from `load_model`, or any SAM2Base) for a stream."""
+    def __init__(
+        self,
+        model: SAM2Base,
+        config: TrackerConfig | None = None,
+        router: Router | None = None,
+        shortcut: Shortcut | None = None,
+    ) -> None:
+        """Prepare `model` (from `load_model`, or any SAM2Base) for a stream.
+
+        `router` plans the frames (default: the published rule for the mode of `config`);
+        `shortcut` is what windows get that are not computed (default: the identity).
+        """
         self.config = config or TrackerConfig()
-        dtype = None if self.config.dtype == 'auto' else getattr(torch, self.config.dtype)
-        self._engine = Engine(model, self.config.prompt_frames, self.config.memory_frames, dtype)
+        self._engine = make_engine(model, self.config, shortcut)
+        self._path = FramePath(self._engine, self.config)
+        self._own_router = PaperRouter(
+            Mode(self.config.mode),
+            self.config.keep_ratio,
+            self.config.saliency_mass,
+            self.config.score_threshold,
+        )
+        self._router = router or self._own_router
+        self._evidence: tuple[TargetEvidence, ...] = ()
+        self._prompted = 0  # frame of the newest prompt
         self._history = FrameHistory(self.config.prompt_history_bytes, self.config.prompt_history_s)
         self._targets: dict[int, Target] = {}
         self._last_id = 0
         self._size: tuple[int, int] | None = None
         self._result: FrameResult | None = None
-        self._features: Features | None = None  # of the newest frame, once somebody needs them
+        # Of the newest frame with all windows, once somebody needs them.
+        self._features: Features | None = None
 
     @property
     def result(self) -> FrameResult | None:
@@ -119,7 +145,7 @@ class StreamingTracker:
         prompt.check(*size)
         new_id = self._free_id()
         past, later, index = self._place(result, frame)
-        bank = self._engine.new_bank()
+        bank = self._engine.new_bank(target.bank for target in self._targets.values())
         with self._engine.precision():
             features = self._features_of(past)
             segmentation = self._engine.segment_first(features, prompt, size)
@@ -129,6 +155,7 @@ class StreamingTracker:
         states = observe([target], size, self.config.lost_after_frames, new_frame=False)
         self._targets[new_id] = target
         self._last_id = new_id
+        self._prompted = result.frame_index
         self._update(lambda old: (*old, *states))
         return new_id
 
@@ -158,6 +185,7 @@ class StreamingTracker:
         target.segmentation = segmentation
         target.prompt, target.prompt_frame = prompt, index
         target.label = prompt.label or target.label
+        self._prompted = result.frame_index
         (state,) = observe([target], size, self.config.lost_after_frames, new_frame=False)
         self._update(lambda old: (state if each.id == target_id else each for each in old))
 
@@ -196,47 +224,33 @@ class StreamingTracker:
         index = 0 if self._result is None else self._result.frame_index + 1
         past = PastFrame(index, stamp, pixels)
         targets = list(self._targets.values())
-        features, segmentations, use = None, [], MemoryUse()
+        plan, tracked, features = idle_plan(self._engine.grid, self.config.mode), None, None
         if targets:
+            evidence = Evidence(self._evidence, index - self._prompted)
+            plan = self._router.plan(self._engine.grid, evidence)
+            banks = [target.bank for target in targets]
             with self._engine.precision():
                 with clock.stage('encode'):
-                    features = self._engine.encode(self._engine.normalise(pixels))
-                for target in targets:
-                    recall = target.bank.recall(index)
-                    use = self._add_use(use, recall)
-                    segmentations.append(self._track(features, target.bank, recall, index, clock))
-        for target, segmentation in zip(targets, segmentations, strict=True):
-            target.segmentation = segmentation
+                    active = None if plan.is_dense else plan.active
+                    features = self._engine.encode(self._engine.normalise(pixels), active)
+                tracked = self._path.track(features, banks, index, plan, clock)
+            for target, segmentation in zip(targets, tracked.segmentations, strict=True):
+                target.segmentation = segmentation
         with clock.stage('mask'):
             states = observe(targets, size, self.config.lost_after_frames, new_frame=True)
         self._history.push(past)
-        self._features, self._size = features, size
+        self._features, self._size = features if plan.is_dense else None, size
+        self._evidence = tracked.evidence if tracked else ()
         self._result = FrameResult(
             frame_index=index,
             stamp=stamp,
             image_size=size,
             targets=states,
-            plan=dense_plan(self._engine.grid),
+            plan=plan,
             timings=clock.timings(),
-            memory=replace(use, bytes=self.memory_bytes),
+            memory=replace(tracked.use if tracked else MemoryUse(), bytes=self.memory_bytes),
         )
         return self._result
-
-    def _track(
-        self,
-        features: Features,
-        bank: MemoryBank,
-        recall: Recall,
-        index: int,
-        clock: StageClock,
-    ) -> Segmentation:
-        with clock.stage('memory'):
-            conditioned = self._engine.condition(features, bank, recall)
-        with clock.stage('mask'):
-            segmentation = self._engine.segment(features, conditioned)
-        with clock.stage('memory'):
-            self._engine.memorise(features, segmentation, bank, index)
-        return segmentation
 
     def _catch_up(
         self, bank: MemoryBank, segmentation: Segmentation, later: list[PastFrame], index: int
@@ -244,7 +258,9 @@ class StreamingTracker:
         """Track one target through `later`, whose bank indices follow `index` without a gap."""
         for at, past in enumerate(later, start=index + 1):
             features = self._features_of(past)
-            segmentation = self._track(features, bank, bank.recall(at), at, StageClock())
+            plan = self._own_router.plan(self._engine.grid, Evidence((), 0))
+            tracked = self._path.track(features, [bank], at, plan, StageClock())
+            (segmentation,) = tracked.segmentations
         return segmentation
 
     def _place(
@@ -270,16 +286,6 @@ class StreamingTracker:
     def _update(self, change: Callable[[tuple[TargetState, ...]], Iterable[TargetState]]) -> None:
         if self._result is not None:
             self._result = replace(self._result, targets=tuple(change(self._result.targets)))
-
-    def _add_use(self, use: MemoryUse, recall: Recall) -> MemoryUse:
-        count = self._engine.conditioner.count(recall)
-        keys = count.spatial + count.pointer
-        return replace(
-            use,
-            frames=use.frames + len(recall.frames),
-            keys_kept=use.keys_kept + keys,
-            keys_total=use.keys_total + keys,
-        )
 
     def _check_size(self, size: tuple[int, int]) -> None:
         if self._size is None or size == self._size:

@@ -35,9 +35,7 @@ class Marks:
 
 
 def fixed_clips(count: int, frames: int, size: int) -> list[Clip]:
-    """The validation scenes, the same for every training run: seeds that training never draws.
-
-    Two of their four photographs are never seen in training.
+    """The validation scenes: seeds that training never draws, photographs that it never sees.
 
     Target 1 is seen on the first frame of each.
     """

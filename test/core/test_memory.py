@@ -12,6 +12,8 @@ SHAPE = MemoryShape(
     tokens=4,
     channels=2,
     pointer_channels=8,
+    layers=2,
+    key_channels=6,
 )
 
 
@@ -99,4 +101,5 @@ def test_the_buffers_are_written_in_place(bank):
     for frame in range(500):
         write(bank.write_recent if frame % 50 else bank.write_prompt, frame)
     assert (bank.features.data_ptr(), bank.nbytes) == (address, size)
-    assert size == 4 * ((3 + 7) * 4 * 2 + (3 + 16) * 8)
+    kept = 2 * 7 * 4
+    assert size == 4 * ((3 + 7) * 4 * 2 + (3 + 16) * 8 + kept)

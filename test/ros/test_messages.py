@@ -49,7 +49,7 @@ def target(target_id, columns, logit, state=TargetStatus.TRACKED):
 
 def result(*targets):
     """A result of these targets."""
-    plan = dense_plan(WindowGrid(4, 4, 64))
+    plan = dense_plan(WindowGrid(4, 4, 64, 256))
     return FrameResult(
         frame_index=41,
         stamp=None,

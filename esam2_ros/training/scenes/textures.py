@@ -26,7 +26,7 @@ PHOTOGRAPHS = {
         'moon',
         'retina',
     ),
-    'held_out': ('coffee', 'rocket', 'brick', 'gravel'),
+    'held_out': ('clock', 'coffee', 'rocket', 'text'),
 }
 PHOTO_SHARE = 0.5
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sparse memory retrieval (Efficient-SAM2, section 3.3): the few tokens of old memories to keep.
+
+When a memory is recalled for the first time, as the newest one, each layer scores its tokens by
+the attention they receive; later the layer attends to the best of them only.
+"""
+
+import torch
+from torch import Tensor
+
+_NEVER = -1
+
+
+class KeptTokens:
+    """The best tokens of each recent memory of one target, layer by layer, in a fixed buffer.
+
+    `index` [layers, slots, tokens] int32 holds, for each slot of the recent ring, token numbers
+    by falling score; `scored` the frame and the number of tokens that are valid.
+    """
+
+    def __init__(self, layers: int, slots: int, tokens: int, device: torch.device) -> None:
+        """Allocate once."""
+        self.index = torch.zeros(layers, slots, tokens, dtype=torch.int32, device=device)
+        self._frames = [_NEVER] * slots
+        self._counts = [0] * slots
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the buffer."""
+        return self.index.nbytes
+
+    def holds(self, slot: int, frame: int) -> bool:
+        """Whether the memory of `frame` in `slot` was scored."""
+        return self._frames[slot] == frame
+
+    def count(self, slot: int) -> int:
+        """How many tokens of the slot's memory are known."""
+        return self._counts[slot]
+
+    def write(self, slot: int, frame: int, best: list[Tensor]) -> None:
+        """Store the best tokens of a memory, one [k] a layer."""
+        for layer, numbers in enumerate(best):
+            self.index[layer, slot, : len(numbers)].copy_(numbers)
+        self._frames[slot] = frame
+        self._counts[slot] = len(best[0])
+
+
+def received(query: Tensor, key: Tensor) -> Tensor:
+    """Attention that each key receives, averaged over queries: [n, d] scaled, [M, d] -> [M]."""
+    return (query @ key.T).softmax(dim=-1).mean(dim=0)
+
+
+def sample_queries(tokens: int, count: int, device: torch.device) -> Tensor:
+    """`count` query numbers spread evenly over the image (all of them when there are fewer)."""
+    side = round(tokens**0.5)
+    across = min(side, round(count**0.5))
+    steps = ((torch.arange(across, device=device) + 0.5) * side / across).long()
+    numbers: Tensor = steps[:, None] * side + steps[None]
+    return numbers.flatten()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A frame's way through the model: encode, condition, segment, memorise, and what it shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from sam2.modeling.sam2_base import SAM2Base
+
+from esam2_ros.core.conditioning import Memories
+from esam2_ros.core.conditioning import Retrieval
+from esam2_ros.core.encoder import Features
+from esam2_ros.core.engine import Engine
+from esam2_ros.core.engine import Segmentation
+from esam2_ros.core.memory import MemoryBank
+from esam2_ros.core.pack import NOTHING
+from esam2_ros.core.plan import FramePlan
+from esam2_ros.core.shortcut import Shortcut
+from esam2_ros.policy.clock import StageClock
+from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.results import MemoryUse
+from esam2_ros.policy.routing import Mode
+from esam2_ros.policy.routing import TargetEvidence
+from esam2_ros.policy.routing import wants_saliency
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """All targets of one frame, in the order of their banks."""
+
+    segmentations: list[Segmentation]
+    evidence: tuple[TargetEvidence, ...]
+    use: MemoryUse
+
+
+def make_engine(model: SAM2Base, config: TrackerConfig, shortcut: Shortcut | None) -> Engine:
+    """The engine that a tracker's settings ask for."""
+    return Engine(
+        model,
+        config.prompt_frames,
+        config.memory_frames,
+        None if config.dtype == 'auto' else getattr(torch, config.dtype),
+        NOTHING if config.mode == Mode.STOCK else config.pack,
+        shortcut,
+        config.first_routed,
+        config.key_cache_bytes,
+    )
+
+
+class FramePath:
+    """Takes targets through frames by their plans."""
+
+    def __init__(self, engine: Engine, config: TrackerConfig) -> None:
+        """Use `engine` with the settings of a tracker."""
+        self._engine = engine
+        self._config = config
+
+    def track(
+        self,
+        features: Features,
+        banks: Sequence[MemoryBank],
+        index: int,
+        plan: FramePlan,
+        clock: StageClock,
+    ) -> Tracked:
+        """Track every bank's target on frame `index` and write what was seen to its bank."""
+        retrieval = None
+        if plan.keep is not None:
+            retrieval = Retrieval(plan.keep, self._config.saliency_queries)
+        targets = [Memories(bank, bank.recall(index), index) for bank in banks]
+        size = len(targets) if self._config.batch_targets else 1
+        segmentations: list[Segmentation] = []
+        evidence: list[TargetEvidence] = []
+        use = MemoryUse()
+        for start in range(0, len(targets), size):
+            batch = targets[start : start + size]
+            use = self._add_use(use, batch, retrieval)
+            segmentation = self._track(features, batch, index, retrieval, clock)
+            segmentations += segmentation.split() if len(batch) > 1 else [segmentation]
+            if Mode(self._config.mode).routed:
+                with clock.stage('mask'):
+                    evidence += self._evidence(segmentation)
+        return Tracked(segmentations, tuple(evidence), use)
+
+    def _track(
+        self,
+        features: Features,
+        batch: list[Memories],
+        index: int,
+        retrieval: Retrieval | None,
+        clock: StageClock,
+    ) -> Segmentation:
+        engine = self._engine
+        with clock.stage('memory'):
+            conditioned = engine.condition(features, batch, retrieval)
+        with clock.stage('mask'):
+            watched = Mode(self._config.mode).routed
+            segmentation = engine.segment(features, conditioned, watched)
+        with clock.stage('memory'):
+            engine.memorise(features, segmentation, [each.bank for each in batch], index)
+        return segmentation
+
+    def _evidence(self, segmentation: Segmentation) -> list[TargetEvidence]:
+        """What the next plan is made from, on the host."""
+        touched = [
+            tuple(row.nonzero()[0].tolist())
+            for row in self._engine.touched(segmentation).cpu().numpy()
+        ]
+        logits = segmentation.object_logit.tolist()
+        saliency: list[tuple[float, ...] | None] = [None] * len(logits)
+        needed = wants_saliency(touched, logits, self._config.score_threshold)
+        if needed and segmentation.looks is not None:
+            shares = self._engine.saliency(segmentation.looks).cpu().tolist()
+            saliency = [tuple(row) for row in shares]
+        return [TargetEvidence(*each) for each in zip(logits, touched, saliency, strict=True)]
+
+    def _add_use(
+        self, use: MemoryUse, batch: list[Memories], retrieval: Retrieval | None
+    ) -> MemoryUse:
+        counts = [self._engine.conditioner.count(each, retrieval) for each in batch]
+        return MemoryUse(
+            use.frames + sum(len(each.recall.frames) for each in batch),
+            use.keys_kept + sum(kept for kept, _ in counts),
+            use.keys_total + sum(total for _, total in counts),
+        )

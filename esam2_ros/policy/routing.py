@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which windows to compute: the published rule (Efficient-SAM2, section 3.2) as pure functions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from esam2_ros.core.plan import FramePlan
+from esam2_ros.core.plan import WindowGrid
+from esam2_ros.core.plan import dense_plan
+from esam2_ros.errors import ConfigError
+
+
+class Mode(StrEnum):
+    """What is made sparse: see docs/performance.md."""
+
+    STOCK = 'stock'
+    EXACT = 'exact'
+    SWR = 'swr'
+    SMR = 'smr'
+    PAPER = 'paper'
+
+    @property
+    def routed(self) -> bool:
+        """Whether the encoder computes some windows only."""
+        return self in (Mode.SWR, Mode.PAPER)
+
+    @property
+    def sparse_memory(self) -> bool:
+        """Whether old memories are read in part only."""
+        return self in (Mode.SMR, Mode.PAPER)
+
+
+@dataclass(frozen=True)
+class TargetEvidence:
+    """What the frame before says of one target.
+
+    object_logit  its object score
+    touched       windows that its candidate masks touch
+    saliency      share of the decoder's attention to each window, None where it was not needed
+    """
+
+    object_logit: float
+    touched: tuple[int, ...]
+    saliency: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a plan is made from.
+
+    targets       in the order of their age
+    since_prompt  frames since the newest prompt or correction; 0 is the prompted frame itself
+    """
+
+    targets: tuple[TargetEvidence, ...]
+    since_prompt: int
+
+
+class Router(Protocol):
+    """Plans a frame from the one before."""
+
+    def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
+        """The plan of the next frame."""
+        ...
+
+
+def kept_tokens(grid: WindowGrid, ratio: float) -> int:
+    """How many of a memory's tokens are kept, rounded down, at least one."""
+    return max(1, math.floor(ratio * grid.tokens))
+
+
+def wants_saliency(touched: Sequence[Sequence[int]], logits: Sequence[float], low: float) -> bool:
+    """Whether masks alone do not say where the targets are: none drawn, or a score below `low`."""
+    return not any(touched) or any(logit < low for logit in logits)
+
+
+def salient_windows(saliency: Sequence[float], mass: float) -> tuple[int, ...]:
+    """The fewest windows that hold `mass` of all attention, the strongest first."""
+    order = sorted(range(len(saliency)), key=lambda window: (-saliency[window], window))
+    goal, held = mass * math.fsum(saliency) - 1e-6, 0.0
+    chosen: list[int] = []
+    for window in order:
+        if held >= goal and chosen:
+            break
+        held += saliency[window]
+        chosen.append(window)
+    return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class PaperRouter:
+    """The published rule for the modes exact, swr, smr and paper.
+
+    mode             which of them
+    keep_ratio       share of each older memory that the modes with sparse memory read
+    saliency_mass    attention that saliency windows hold together
+    score_threshold  object score below which saliency windows are added, logit
+    """
+
+    mode: Mode
+    keep_ratio: float = 0.05
+    saliency_mass: float = 0.7
+    score_threshold: float = 5.0
+
+    def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
+        """All windows on a prompted frame and the one after; then what the last frame shows."""
+        keep = kept_tokens(grid, self.keep_ratio) if self.mode.sparse_memory else None
+        if not self.mode.routed:
+            return dense_plan(grid, self.mode, 'dense', keep)
+        if evidence.since_prompt <= 1:
+            return dense_plan(grid, self.mode, 'prompt', keep)
+        why = object_windows(evidence, self.saliency_mass, self.score_threshold)
+        if not why:
+            return dense_plan(grid, self.mode, 'blind', keep)
+        active = tuple(sorted(why))
+        return FramePlan(
+            self.mode, grid, active, tuple(why[window] for window in active), keep=keep
+        )
+
+
+def object_windows(evidence: Evidence, mass: float, threshold: float) -> dict[int, str]:
+    """Windows of the masks and, where they say too little, of the decoder's attention."""
+    targets = evidence.targets
+    why = {window: 'mask' for target in targets for window in target.touched}
+    if wants_saliency([t.touched for t in targets], [t.object_logit for t in targets], threshold):
+        for target in targets:
+            if target.saliency is not None and (target.object_logit < threshold or not why):
+                for window in salient_windows(target.saliency, mass):
+                    why.setdefault(window, 'saliency')
+    return why
+
+
+class ForcedRouter:
+    """A fixed share of windows, contiguous and moved every frame: for measuring speed."""
+
+    def __init__(self, mode: Mode | str, share: float, keep_ratio: float = 0.05) -> None:
+        """`share` 0..1 is rounded up to whole windows; `keep_ratio` as in PaperRouter."""
+        if not 0 < share <= 1:
+            raise ConfigError(f'active share is {share}; allowed: above 0, to 1')
+        self._mode = Mode(mode)
+        self._share = share
+        self._keep_ratio = keep_ratio
+        self._frame = 0
+
+    def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
+        """The next block of windows in row order, around the end."""
+        keep = kept_tokens(grid, self._keep_ratio) if self._mode.sparse_memory else None
+        if not self._mode.routed:
+            return dense_plan(grid, self._mode, 'forced', keep)
+        count = math.ceil(self._share * grid.count)
+        start = self._frame * count % grid.count
+        self._frame += 1
+        active = tuple(sorted((start + i) % grid.count for i in range(count)))
+        return FramePlan(self._mode, grid, active, ('forced',) * count, keep=keep)
+
+
+class ReplayedRouter:
+    """Plans that were logged: the same frames then give the same masks."""
+
+    def __init__(self, plans: Sequence[FramePlan]) -> None:
+        """`plans` of the frames that had targets, in order."""
+        self._plans = list(plans)
+        self._next = 0
+
+    def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
+        """The next logged plan. Raises ConfigError past the last, or for another grid."""
+        if self._next >= len(self._plans):
+            raise ConfigError(f'the log holds {len(self._plans)} plans, one more is needed')
+        plan = self._plans[self._next]
+        if plan.grid != grid:
+            raise ConfigError(f'the log is of windows {plan.grid}, the model has {grid}')
+        self._next += 1
+        return plan
