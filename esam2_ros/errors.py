@@ -44,3 +44,11 @@ class CheckpointError(Esam2Error):
 
 class BagError(Esam2Error):
     """A bag is missing, corrupt, or has no usable image topic."""
+
+
+class MemoryFileError(Esam2Error):
+    """A memory file is missing, damaged, in the wrong place, or of another model or image size."""
+
+
+class TraceError(Esam2Error):
+    """A trace is missing or one of its lines is damaged."""

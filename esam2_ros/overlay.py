@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people: masks, boxes, ids and states drawn over an image."""
+"""Pictures for people: masks, boxes, ids, states and windows drawn over an image."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from esam2_ros.core.plan import FramePlan
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -26,6 +28,8 @@ PALETTE: tuple[Colour, ...] = (
     (0, 114, 178),
 )
 FILL_ALPHA = 0.45
+IDLE_LIGHT = 0.35  # of windows that were not computed
+WINDOW_EDGE: Colour = (255, 255, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 STATE_NAMES = ('TRACKED', 'OCCLUDED', 'LOST', 'SUSPECT')
 UNSEEN_STATES = ('OCCLUDED', 'LOST')
@@ -86,18 +90,19 @@ def colour_of(target_id: int) -> Colour:
     return red, green, blue
 
 
-def draw_overlay(image: Image, targets: Iterable[Target]) -> Image:
-    """Draw the targets of a `FrameResult`.
+def draw_overlay(image: Image, targets: Iterable[Target], plan: FramePlan | None = None) -> Image:
+    """Draw the targets of a `FrameResult`, and which windows its plan computed.
 
     Args:
         image: [height, width, 3] uint8 RGB; left as it is.
         targets: `TargetState`s whose masks have the size of the image.
+        plan: None to leave the windows out.
 
     Returns:
         [height, width, 3] uint8 RGB.
     """
     return draw_marks(
-        image,
+        image if plan is None else draw_windows(image, plan),
         [Mark(t.id, t.label, t.state.name, float(t.score), t.box, t.mask) for t in targets],
     )
 
@@ -135,6 +140,43 @@ def draw_marks(image: Image, marks: Sequence[Mark]) -> Image:
         if mark.box is not None and mark.state not in UNSEEN_STATES:
             _tag(picture, _caption(mark), colour_of(mark.id), mark.box)
     _list_unseen(picture, [mark for mark in marks if mark.state in UNSEEN_STATES])
+    return picture
+
+
+def draw_windows(image: Image, plan: FramePlan) -> Image:
+    """Darken the windows that were not computed and draw an edge round those that were.
+
+    A plan that computes all windows, or none for want of targets, leaves the picture as it is.
+
+    Args:
+        image: [height, width, 3] uint8 RGB; left as it is.
+        plan: of a frame that was resized from this image to the model's input.
+
+    Returns:
+        [height, width, 3] uint8 RGB.
+    """
+    picture = image.copy()
+    if plan.is_dense or not plan.active:
+        return picture
+    grid = plan.grid
+    active = np.zeros((grid.rows, grid.columns), bool)
+    active.flat[list(plan.active)] = True
+    height, width = image.shape[:2]
+    # The window of a pixel's centre; the last windows may reach over the edge.
+    row, column = (
+        ((np.arange(side) + 0.5) * grid.extent / side / grid.side).astype(int)
+        for side in (height, width)
+    )
+    computed = active[np.ix_(row, column)]
+    picture[~computed] = np.round(picture[~computed] * IDLE_LIGHT).astype(np.uint8)
+    line = max(1, round(min(height, width) / LINE_PIXELS))
+    inner = cv2.erode(
+        computed.astype(np.uint8),
+        np.ones((2 * line + 1, 2 * line + 1), np.uint8),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    picture[computed & (inner == 0)] = WINDOW_EDGE
     return picture
 
 

@@ -6,6 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from esam2_ros.core.plan import FramePlan
+from esam2_ros.core.plan import WindowGrid
+from esam2_ros.core.plan import dense_plan
+from esam2_ros.core.plan import idle_plan
 from esam2_ros.overlay import PALETTE
 from esam2_ros.overlay import STATE_NAMES
 from esam2_ros.overlay import Mark
@@ -13,6 +17,7 @@ from esam2_ros.overlay import colour_of
 from esam2_ros.overlay import draw_labels
 from esam2_ros.overlay import draw_marks
 from esam2_ros.overlay import draw_overlay
+from esam2_ros.overlay import draw_windows
 from esam2_ros.overlay import write_text
 from esam2_ros.policy.results import TargetStatus
 
@@ -182,3 +187,67 @@ def test_text_is_dark_on_bright_and_bright_on_dark(colour, dark):
     assert tuple(picture[30, 20]) == colour
     assert (picture[lower:] == GREY).all()
     assert write_text(picture, 'HHH', colour, 20, 100, above=True) == 100
+
+
+# 3 x 3 windows of 96 px on a model input of 256 px: the last ones reach 32 px over the edge.
+GRID = WindowGrid(3, 3, 96, 256)
+DARK = (round(GREY * 0.35),) * 3
+EDGE = (255, 255, 255)
+
+
+def routed(*active):
+    return FramePlan('paper', GRID, active, ('mask',) * len(active))
+
+
+def test_windows_that_were_not_computed_are_darkened():
+    image = ground(512, 384)
+    picture = draw_windows(image, routed(4, 8))
+    np.testing.assert_array_equal(image, ground(512, 384))
+    # A window is 192 pixels wide and 144 high here.
+    for (x, y), colour in {
+        (191, 200): DARK,
+        (192, 200): EDGE,
+        (193, 200): (GREY,) * 3,
+        (300, 143): DARK,
+        (300, 144): EDGE,
+        (300, 145): (GREY,) * 3,
+        # The lower right one is cut off by the picture's edge.
+        (450, 340): (GREY,) * 3,
+        (511, 340): EDGE,
+        (450, 383): EDGE,
+        (450, 287): DARK,
+        (383, 340): DARK,
+        (384, 340): EDGE,
+        # Two windows that touch at a corner only: both have it in their edge.
+        (383, 287): EDGE,
+        (384, 288): EDGE,
+    }.items():
+        assert tuple(picture[y, x]) == colour, (x, y)
+
+
+def test_windows_side_by_side_have_no_edge_between_them():
+    picture = draw_windows(ground(512, 384), routed(3, 4, 5))
+    assert (picture[145:287, 1:511] == GREY).all()
+    assert tuple(picture[144, 192]) == EDGE
+
+
+@pytest.mark.parametrize('plan', [dense_plan(GRID), idle_plan(GRID, 'paper')])
+def test_all_windows_and_no_target_leave_the_image(plan):
+    np.testing.assert_array_equal(draw_windows(ground(), plan), ground())
+
+
+def test_targets_are_drawn_over_the_windows():
+    target = SimpleNamespace(
+        id=1,
+        label='',
+        state=TargetStatus.TRACKED,
+        score=0.5,
+        box=(60.0, 70.0, 100.0, 110.0),
+        mask=region(60, 70, 100, 110),
+    )
+    with_windows = draw_overlay(ground(), [target], routed(0))
+    # A window of 75 x 60 pixels at the upper left; the target lies below it.
+    assert tuple(with_windows[90, 80]) == tuple(
+        round(DARK[0] * 0.55 + value * 0.45) for value in PALETTE[0]
+    )
+    assert tuple(draw_overlay(ground(), [target])[90, 80]) == FILL_1

@@ -2,29 +2,18 @@
 """`esam2 eval`: how good the masks are."""
 
 import json
-from collections.abc import Callable
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Literal
 
 import typer
 
+from esam2_ros.cli.eval_events import events
+from esam2_ros.cli.names import names
 from esam2_ros.errors import ConfigError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from esam2_ros.evaluation.davis import Clip
-
 app = typer.Typer(help='Score masks against the truth.')
-
-
-@app.callback()
-def _group() -> None:
-    """Score masks against the truth."""
+app.command()(events)
 
 
 @app.command()
@@ -38,7 +27,10 @@ def davis(
     ],
     sequences: Annotated[str, typer.Option(help='Names of clips, with commas; default: all.')] = '',
     modes: Annotated[
-        str, typer.Option(help='Modes, with commas: exact, stock, copy_first, flow_warp.')
+        str,
+        typer.Option(
+            help='Modes, with commas: exact, swr, smr, paper, stock, copy_first, flow_warp.'
+        ),
     ] = 'exact',
     floors: Annotated[
         bool, typer.Option('--floors/--no-floors', help='Add copy_first and flow_warp.')
@@ -74,6 +66,7 @@ def davis(
     """
     from rich.console import Console
 
+    from esam2_ros.cli.progress import named_progress
     from esam2_ros.core.models import model_spec
     from esam2_ros.evaluation.davis import find_clips
     from esam2_ros.evaluation.job import Job
@@ -86,15 +79,15 @@ def davis(
         raise ConfigError('--resume needs --out, the folder of the run to go on with')
     spec = model_spec(model)
     job = Job(
-        modes=pick_modes(_names(modes), floors),
+        modes=pick_modes(names(modes), floors),
         model=spec.name,
         checkpoint=checkpoint,
         image_size=spec.image_size if image_size is None else image_size,
         device=device,
         prompt=PromptKind(prompt),
     )
-    clips = find_clips(root, _names(sequences) or None)
-    with _progress(clips) as advance:
+    clips = find_clips(root, names(sequences) or None)
+    with named_progress(sum(map(len, clips)), 'frames') as advance:
         scores, report = job.run(clips, advance, out, resume)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
@@ -103,29 +96,3 @@ def davis(
     console.print(clip_table(scores))
     console.print(mode_table(scores))
     typer.echo(f'preset {job.preset}')
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(',') if name.strip()]
-
-
-@contextmanager
-def _progress(clips: 'Sequence[Clip]') -> Iterator[Callable[[str, int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn
-    from rich.progress import MofNCompleteColumn
-    from rich.progress import Progress
-    from rich.progress import TextColumn
-    from rich.progress import TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn('frames'),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        bar = bars.add_task('', total=sum(len(clip) for clip in clips))
-        yield lambda name, frames: bars.update(bar, advance=frames, description=name)

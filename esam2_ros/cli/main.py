@@ -26,6 +26,7 @@ INTERRUPTED = 130
 # command's name. It is imported when the command is called, so that `esam2 --help` stays instant.
 COMMANDS = {
     'bag': 'Make recordings.',
+    'bench': 'Measure speed, arithmetic and the scene monitor.',
     'demo': 'A made scene, or your own video, through the running node.',
     'eval': 'Score masks against the truth.',
     'replay': 'Play a recording to the node and sum up what it publishes.',

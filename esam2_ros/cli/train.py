@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`esam2 train`: teach the compact model, export it, draw its curve."""
+"""`esam2 train`: teach the compact model, export it, draw its curve; teach a shortcut."""
 
 import json
 from collections import deque
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
+from typing import TypeVar
 
 import typer
 
@@ -20,18 +21,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from esam2_ros.training.config import Recipe
+    from esam2_ros.training.shortcut import Progress as ShortcutProgress
     from esam2_ros.training.state import State
     from esam2_ros.training.trainer import Progress
 
-app = typer.Typer(help='Teach the compact model on made scenes.', no_args_is_help=True)
+app = typer.Typer(
+    help='Teach the compact model, or a shortcut of any model, on made scenes.',
+    no_args_is_help=True,
+)
 
 SHOWN = 16  # rows of the live table
+Row = TypeVar('Row')
 Json = Annotated[bool, typer.Option('--json', help='Print one JSON object and nothing else.')]
 
 
 @app.callback()
 def _group() -> None:
-    """Teach the compact model on made scenes."""
+    """Teach the compact model, or a shortcut of any model, on made scenes."""
 
 
 @app.command()
@@ -58,7 +64,7 @@ def compact(
     state = _start(folder, plan, target, resume)
     trainer = Trainer(plan, state, folder, target)
     begun = state.step
-    with _live_table() as watch:
+    with _live_table(_table) as watch:
         trainer.run(minutes or None, watch)
     over = '; the recipe is at its end' if plan.locate(state.step) is None else ''
     typer.echo(f'{folder}: steps {begun} to {state.step}, {state.seconds / 60:.1f} minutes{over}')
@@ -77,16 +83,16 @@ def _start(folder: Path, recipe: 'Recipe', device: 'torch.device', resume: bool)
 
 
 @contextmanager
-def _live_table() -> Iterator[Callable[['Progress'], None]]:
+def _live_table(draw: 'Callable[[deque[Row]], Table]') -> 'Iterator[Callable[[Row], None]]':
     from rich.console import Console
     from rich.live import Live
 
-    rows: deque[Progress] = deque(maxlen=SHOWN)
-    with Live(_table(rows), console=Console(stderr=True), auto_refresh=False) as live:
+    rows: deque[Row] = deque(maxlen=SHOWN)
+    with Live(draw(rows), console=Console(stderr=True), auto_refresh=False) as live:
 
-        def watch(progress: 'Progress') -> None:
-            rows.append(progress)
-            live.update(_table(rows), refresh=True)
+        def watch(row: Row) -> None:
+            rows.append(row)
+            live.update(draw(rows), refresh=True)
 
         yield watch
 
@@ -165,3 +171,98 @@ def plot(
     draw(rows, out)
     last = rows[-1]
     typer.echo(f'{out}: {len(rows)} rows, up to step {last["step"]}, {last["minutes"]:.1f} minutes')
+
+
+@app.command()
+def shortcut(
+    model: Annotated[str, typer.Option(help='compact, tiny, small, base_plus or large.')],
+    checkpoint: Annotated[
+        str, typer.Option(help="Its weights; default: the packaged or downloaded ones; 'random'.")
+    ] = '',
+    size: Annotated[
+        int | None, typer.Option(help='Input side in pixels; default: usual for the model.')
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help='Takes state.pt and log.jsonl.')] = None,
+    out: Annotated[
+        Path | None, typer.Option(help='The weights; default: shortcut.safetensors in the folder.')
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0, help='Length of this piece; 0 = until all clips were seen.')
+    ] = 10,
+    clips: Annotated[int, typer.Option(min=1, help='Length of the training in made clips.')] = 64,
+    frames: Annotated[int, typer.Option(min=3, help='Frames of each clip.')] = 8,
+    held_out: Annotated[int, typer.Option(min=1, help='Held-out clips that judge it.')] = 6,
+    lr: Annotated[float, typer.Option(min=0, help='Highest learning rate.')] = 3e-3,
+    seed: Annotated[int, typer.Option(min=0, help='Of the clips and the first weights.')] = 1,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N.')] = 'auto',
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Go on from state.pt of the folder.')
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Teach a frozen model's shortcut: what windows say that routing does not compute.
+
+    The loss on held-out clips is compared with the identity's, which is what routing does without
+    a shortcut. Exit code 1 if the identity is better: nothing is written then.
+    """
+    from esam2_ros.core.models import model_spec
+    from esam2_ros.training.shortcut import ShortcutTrainer
+    from esam2_ros.training.shortcut_state import ShortcutRecipe
+    from esam2_ros.training.shortcut_state import fresh
+    from esam2_ros.training.shortcut_state import load
+    from esam2_ros.weights.loading import load_model
+    from esam2_ros.weights.shortcuts import save_shortcut
+
+    name = model_spec(model).name
+    folder = folder or Path('out') / f'shortcut_{name}'
+    recipe = ShortcutRecipe(clips=clips, frames=frames, lr=lr, seed=seed, validation_clips=held_out)
+    before = folder / 'state.pt'
+    if before.is_file() and not resume:
+        raise ConfigError(f'{before} exists; go on with --resume, or name another --folder')
+    network = load_model(name, checkpoint, device, size)
+    state = load(before, network, recipe) if resume else fresh(network, recipe)
+    trainer = ShortcutTrainer(network, recipe, state, folder)
+    with _live_table(_shortcut_table) as watch:
+        score = trainer.run(minutes or None, watch)
+    target = out or folder / 'shortcut.safetensors'
+    better = score.ratio < 1
+    if better:
+        facts = {
+            'model': name,
+            'image_size': str(network.image_size),
+            'clips': str(state.clips),
+            'loss': f'{score.loss:.6g}',
+            'identity_loss': f'{score.identity:.6g}',
+        }
+        save_shortcut(state.average.state_dict(), target, network, facts)
+    if as_json:
+        counts = {'clips': state.clips, 'updates': state.updates, 'minutes': state.seconds / 60}
+        typer.echo(json.dumps({**asdict(score), **counts, 'path': str(target), 'written': better}))
+    else:
+        typer.echo(
+            f'{state.clips} of {clips} clips, {state.updates} updates, {state.seconds / 60:.1f}'
+            f' minutes; on {score.frames} held-out frames with {score.active:.0%} of the windows:'
+            f' loss {score.loss:.4g}, {score.ratio:.3f} of the identity'
+        )
+        typer.echo(f'{target}: {"written" if better else "not written, the identity is better"}')
+    if not better:
+        raise typer.Exit(1)
+
+
+def _shortcut_table(rows: 'deque[ShortcutProgress]') -> 'Table':
+    from rich.table import Table
+
+    table = Table(title='shortcut: loss while it learns; on held-out clips, and by the identity')
+    for column in ('clips', 'updates', 'min', 'rate', 'loss', 'held-out', 'of identity'):
+        table.add_column(column, justify='right')
+    for row in rows:
+        table.add_row(
+            str(row.clips),
+            str(row.updates),
+            f'{row.minutes:.1f}',
+            f'{row.lr:.1e}',
+            f'{row.loss:.5f}',
+            f'{row.score.loss:.5f}' if row.score else '-',
+            f'{row.score.ratio:.3f}' if row.score else '-',
+        )
+    return table

@@ -13,6 +13,7 @@ from esam2_ros.core.linear import Linear
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
 from esam2_ros.core.memory import Recall
+from esam2_ros.core.memory_attention import Compiler
 from esam2_ros.core.memory_attention import KeySet
 from esam2_ros.core.memory_attention import MemoryAttention
 from esam2_ros.core.pack import ExactPack
@@ -64,8 +65,9 @@ class Conditioner:
         ]
         self._attention = MemoryAttention(model, side, pack, linear)
         frames = shape.prompt_slots + shape.recent_frames
+        # On a CPU one target's keys at a time; a GPU attends for all targets at once.
         self._work = None
-        if pack.cached_keys:
+        if pack.cached_keys and device.type == 'cpu':
             self._work = torch.zeros(frames, shape.tokens, shape.key_channels, device=device)
 
     def __call__(
@@ -85,6 +87,10 @@ class Conditioner:
             for target, numbers in zip(targets, best, strict=True):
                 self._keep(target, numbers)
         return out.transpose(1, 2).reshape(-1, *embedding.shape[1:])
+
+    def compile(self, compiler: Compiler) -> None:
+        """Run layers as `compiler` makes them, but for what depends on the number of keys."""
+        self._attention.compile(compiler)
 
     def count(self, target: Memories, retrieval: Retrieval | None = None) -> tuple[int, int]:
         """Memory tokens a pass attends to, and how many the recalled memories hold."""
@@ -131,13 +137,14 @@ class Conditioner:
         self, bank: MemoryBank, row: int, distance: int, layer: int, place: int
     ) -> Tensor:
         maker = self._makers[layer]
-        if bank.keys is None or self._work is None:
+        if bank.keys is None:
             return maker.full(bank.features[row], distance)
         if row not in bank.keyed:
             for number, each in enumerate(self._makers):
                 bank.keys[number, row].copy_(each.base(bank.features[row]))
             bank.keyed.add(row)
-        return maker.aged(bank.keys[layer, row], distance, self._work[place])
+        work = None if self._work is None else self._work[place]
+        return maker.aged(bank.keys[layer, row], distance, work)
 
     def _kept(
         self, target: Memories, row: int, distance: int, retrieval: Retrieval | None
@@ -165,10 +172,12 @@ class Conditioner:
 
     def _pointers(self, target: Memories) -> tuple[Tensor, Tensor]:
         """Pointer tokens, and the same with the code of their distance: [n, channels] each."""
-        rows = [row for row, _ in target.recall.pointers]
-        if not rows:
-            empty = target.bank.pointers.new_empty(0, self._shape.channels)
+        bank, recalled = target.bank, target.recall.pointers
+        if not recalled:
+            empty = bank.pointers.new_empty(0, self._shape.channels)
             return empty, empty
-        tokens = target.bank.pointers[rows].reshape(-1, self._shape.channels)
+        # Rows by number, not by a list of them: that would be an index copied to the device.
+        tokens = torch.stack([bank.pointers[row] for row, _ in recalled])
+        tokens = tokens.view(-1, self._shape.channels)
         code = pointer_positions(self._model, target.recall, self._tokens_a_pointer)
         return tokens, tokens + code.to(tokens.dtype)

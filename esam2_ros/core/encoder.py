@@ -4,14 +4,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 from torch import nn
 from torch.nn import functional
 
+from esam2_ros.core.graphs import Capture
+from esam2_ros.core.graphs import GraphCache
 from esam2_ros.core.linear import Linear
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.shortcut import Shortcut
+from esam2_ros.core.transfer import to_device
 from esam2_ros.core.trunk import WindowTrunk
 from esam2_ros.core.windows import Selection
 from esam2_ros.core.windows import WindowLayout
@@ -19,6 +23,7 @@ from esam2_ros.errors import ConfigError
 
 # Window counts that a captured graph exists for; a plan is rounded up to the next.
 BUCKETS = (1, 2, 4, 6, 8, 12, 16, 20, 25, 30, 36, 49, 64)
+_DENSE = 'dense'
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Encoder:
         """Make the layouts and the fused weights."""
         self._model = model
         self._pack = pack
-        self._static = model.device.type == 'cuda'
+        self._static = model.device.type != 'cpu'
+        self._graphs = GraphCache(self._encode)
         self._linear = Linear(pack.onednn)
         self.trunk = WindowTrunk(
             model.image_encoder.trunk, model.image_size, self._linear, shortcut, first_routed
@@ -68,10 +74,40 @@ class Encoder:
 
     def __call__(self, image: Tensor, active: Sequence[int] | None = None) -> Features:
         """Encode [1, 3, S, S]; `active` are the stage-3 windows to compute, None for all."""
+        if active is None or len(active) >= self.windows.windows:
+            return _features(self._graphs(_DENSE, image))
+        if not self._static:
+            return self._features(image, self.windows.select(active))
+        count = self.bucket(len(active))
+        table = to_device(self.windows.table(active, count), image.device)
+        return _features(self._graphs(count, image, table))
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """The window counts that frames are rounded up to on a GPU, the smallest first."""
+        every = self.windows.windows
+        return (*(count for count in BUCKETS if count < every), every)
+
+    def bucket(self, active: int) -> int:
+        """The count that `active` windows are rounded up to; one for none."""
+        return next(count for count in self.buckets if count >= active)
+
+    def record(self, capture: Capture) -> None:
+        """Record the dense frame and every bucket; frames then replay what was recorded."""
+        image = torch.zeros(1, 3, *[self._model.image_size] * 2, device=self.windows.device)
+        self._graphs.record(_DENSE, capture, image)
+        for count in self.buckets:
+            table = to_device(self.windows.table(range(count), count), image.device)
+            self._graphs.record(count, capture, image, table)
+
+    def _encode(self, image: Tensor, table: Tensor | None = None) -> tuple[Tensor, ...]:
+        """What is recorded: shapes depend on those of the inputs and on nothing else."""
+        route = None if table is None else self.windows.padded(table)
+        features = self._features(image, route)
+        return features.embedding, *features.skips
+
+    def _features(self, image: Tensor, route: Selection | None) -> Features:
         pack = self._pack
-        route = None
-        if active is not None and len(active) < self.windows.windows:
-            route = self.select(active)
         if route is None and not pack.window_order:
             if not pack.fused_neck:
                 return self._stock(image)
@@ -80,13 +116,6 @@ class Encoder:
             return self._neck(stages, None)
         stages = self.trunk(image, route, pack.cached_tables)
         return self._neck(stages, self.trunk.layouts)
-
-    def select(self, active: Sequence[int]) -> Selection:
-        """The windows' tokens: on a GPU in one of a few fixed shapes, else as few as possible."""
-        if not self._static:
-            return self.windows.select(active)
-        bucket = next((b for b in BUCKETS if b >= len(active)), self.windows.windows)
-        return self.windows.select_padded(active, min(bucket, self.windows.windows))
 
     def _neck(
         self, stages: tuple[Tensor, ...], layouts: tuple[WindowLayout, ...] | None
@@ -107,6 +136,11 @@ class Encoder:
         levels = self._model.forward_image(image)['backbone_fpn']
         fine, middle, embedding = levels[-3:]
         return Features(embedding, (fine, middle))
+
+
+def _features(encoded: tuple[Tensor, ...]) -> Features:
+    embedding, fine, middle = encoded
+    return Features(embedding, (fine, middle))
 
 
 def _fuse(first: nn.Conv2d, second: nn.Conv2d) -> tuple[Tensor, Tensor]:

@@ -2,10 +2,13 @@
 """SAM2 as three steps on one frame: encode the image, segment a target, write its memory."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from contextlib import nullcontext
 from dataclasses import dataclass
+from dataclasses import fields
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +18,21 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 from torch.nn import functional
 
+from esam2_ros.core.compiled import as_compiled
+from esam2_ros.core.compiled import compiled
+from esam2_ros.core.compiled import compiling
+from esam2_ros.core.compiled import require_compiler
 from esam2_ros.core.conditioning import Conditioner
 from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.conditioning import Retrieval
 from esam2_ros.core.encoder import Encoder
 from esam2_ros.core.encoder import Features
 from esam2_ros.core.evidence import Looks
+from esam2_ros.core.evidence import rivalry
 from esam2_ros.core.evidence import touched_windows
 from esam2_ros.core.evidence import watch
+from esam2_ros.core.graphs import Capture
+from esam2_ros.core.graphs import CudaCapture
 from esam2_ros.core.images import Normaliser
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
@@ -34,6 +44,7 @@ from esam2_ros.core.prompts import mask_input
 from esam2_ros.core.prompts import point_inputs
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.core.stock_conditioning import StockConditioner
+from esam2_ros.core.transfer import to_device
 from esam2_ros.errors import ConfigError
 
 _LOGIT_BOUND = 32.0  # stock clamps a mask that goes back into the decoder
@@ -49,6 +60,7 @@ class Segmentation:
     object_logit  above 0 when the target is in view [B]
     pointer       object pointer [B, hidden]
     candidates    all masks the decoder chose among [B, M, S/4, S/4]
+    candidate_scores  their predicted IoU [B, M]
     looks         where the decoder looked, None where no decoder ran
     """
 
@@ -58,12 +70,13 @@ class Segmentation:
     object_logit: Tensor
     pointer: Tensor
     candidates: Tensor
+    candidate_scores: Tensor
     looks: Looks | None = None
 
     def split(self) -> list['Segmentation']:
         """One for each target of a batch; where the decoder looked stays with the batch."""
-        fields = (self.logits, self.full_logits, self.score, self.object_logit, self.pointer)
-        parts = zip(*(each.split(1) for each in (*fields, self.candidates)), strict=True)
+        names = [each.name for each in fields(self) if each.name != 'looks']
+        parts = zip(*(getattr(self, name).split(1) for name in names), strict=True)
         return [Segmentation(*part) for part in parts]
 
 
@@ -80,6 +93,7 @@ class Engine:
         shortcut: Shortcut | None = None,
         first_routed: int | None = None,
         key_bytes: int = 0,
+        compile: bool = False,
     ) -> None:
         """Prepare `model` for frames.
 
@@ -87,8 +101,8 @@ class Engine:
         frames together, at most the model's own 7. `dtype` of the arithmetic: None is float32
         on the CPU and bfloat16 elsewhere. `pack`: the exact speed-ups. `shortcut`: what inactive
         windows get, None for the identity; `first_routed`: the block routing starts at.
-        `key_bytes`: what all banks together may spend on cached keys. Raises ConfigError for
-        values out of range.
+        `key_bytes`: what all banks together may spend on cached keys. `compile`: let `warm_up`
+        compile blocks and layers (CUDA). Raises ConfigError for values out of range.
         """
         if not 1 <= memory_frames <= model.num_maskmem:
             raise ConfigError(
@@ -109,6 +123,9 @@ class Engine:
             layers=len(model.memory_attention.layers),
             key_channels=model.memory_attention.layers[0].cross_attn_image.internal_dim,
         )
+        if compile:
+            require_compiler(self.device)
+        self._compile = compile
         self._pack = pack or ExactPack()
         self._key_bytes = key_bytes if self._pack.cached_keys else 0
         self.normalise = Normaliser(self.device)
@@ -131,11 +148,48 @@ class Engine:
         with torch.inference_mode(False):
             return MemoryBank(shape, self.device, self.dtype, spent + size <= self._key_bytes)
 
-    def precision(self) -> AbstractContextManager[None]:
-        """The arithmetic's precision as a context."""
+    @contextmanager
+    def precision(self) -> Iterator[None]:
+        """The context of a frame: the arithmetic's precision, and nothing is compiled."""
+        with self._autocast(), as_compiled() if self._compile else nullcontext():
+            yield
+
+    @torch.inference_mode()
+    def warm_up(self, targets: int = 1) -> None:
+        """Record and compile what frames run, on a CUDA device; nothing to do on others.
+
+        Call it once, before the first frame. `targets`: how many there will be at a time; with
+        more, layers that were to be compiled run as they are written.
+        """
+        if self.device.type == 'cuda':
+            self._prepare(CudaCapture(self.device), targets)
+            torch.cuda.synchronize(self.device)
+
+    def _prepare(self, capture: Capture, targets: int) -> None:
+        if self._compile:
+            self.encoder.trunk.compile(compiled)
+            self.conditioner.compile(compiled)
+        with self._autocast(), compiling():
+            self.encoder.record(capture)
+            for count in range(1, targets + 1):
+                self._rehearse(count)
+
+    def _rehearse(self, targets: int) -> None:
+        """A frame of nothing for this many targets."""
+        side = self.image_size
+        features = self.encode(torch.zeros(1, 3, side, side, device=self.device))
+        bank = self.new_bank()
+        nothing = features.embedding.new_zeros(self._shape.tokens, self._shape.channels)
+        bank.write_prompt(0, nothing, nothing.new_zeros(self._shape.pointer_channels))
+        batch = [Memories(bank, bank.recall(1), 1)] * targets
+        segmentation = self.segment(features, self.condition(features, batch), watched=True)
+        self.memorise(features, segmentation, batch)
+
+    def _autocast(self) -> AbstractContextManager[None]:
         if self.dtype == torch.float32:
             return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
+        # Without its cache: a recorded graph must not read weights that die with this context.
+        return torch.autocast(self.device.type, self.dtype, cache_enabled=False)
 
     def encode(self, image: Tensor, active: Sequence[int] | None = None) -> Features:
         """Encode a normalised image [1, 3, S, S]; `active` windows only, None for all."""
@@ -198,17 +252,24 @@ class Engine:
         self,
         features: Features,
         segmentation: Segmentation,
-        banks: Sequence[MemoryBank],
-        frame: int,
+        targets: Sequence[Memories],
     ) -> None:
-        """Write a tracked frame of a batch of targets to their banks."""
+        """Write a tracked frame of a batch of targets to their banks, at their own indices."""
         memories = self._encode_memory(features, segmentation, segmentation.full_logits, False)
-        for bank, memory, pointer in zip(banks, memories, segmentation.pointer, strict=True):
-            bank.write_recent(frame, memory, pointer)
+        for target, memory, pointer in zip(targets, memories, segmentation.pointer, strict=True):
+            target.bank.write_recent(target.frame, memory, pointer)
 
     def touched(self, segmentation: Segmentation) -> Tensor:
         """Windows that the candidate masks touch: [B, windows] bool."""
         return touched_windows(segmentation.candidates, self.grid.side // 4, self.grid.columns)
+
+    def rivalry(self, segmentation: Segmentation) -> Tensor:
+        """How much another candidate mask differs from the chosen one: [B], 0 same .. 1 apart.
+
+        Only candidates that the decoder thinks nearly as good count: predicted IoU within 0.1 of
+        the best; 0 where there is none.
+        """
+        return rivalry(segmentation.candidates, segmentation.candidate_scores)
 
     def saliency(self, looks: Looks) -> Tensor:
         """Share of the decoder's attention to each window: [B, windows]."""
@@ -241,7 +302,7 @@ class Engine:
         return embedding + token.permute(1, 2, 0)[..., None]
 
     def _take_mask(self, features: Features, drawn: NDArray[np.bool_]) -> Segmentation:
-        mask = mask_input(drawn, self.image_size).to(self.device)
+        mask = to_device(mask_input(drawn, self.image_size), self.device)
         outputs = self.model._use_mask_as_output(features.embedding, list(features.skips), mask)
         return _segmentation(outputs)
 
@@ -255,7 +316,7 @@ class Engine:
     ) -> Segmentation:
         inputs = None
         if points is not None:
-            coordinates, labels = (each.to(self.device) for each in points)
+            coordinates, labels = (to_device(each, self.device) for each in points)
             inputs = {'point_coords': coordinates, 'point_labels': labels}
         outputs = self.model._forward_sam_heads(
             backbone_features=conditioned,
@@ -288,4 +349,5 @@ def _segmentation(outputs: tuple[Tensor, ...]) -> Segmentation:
         object_logit=object_logit[:, 0].float(),
         pointer=pointer,
         candidates=candidates,
+        candidate_scores=scores.float(),
     )

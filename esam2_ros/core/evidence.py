@@ -28,6 +28,20 @@ def touched_windows(candidates: Tensor, window: int, across: int) -> Tensor:
     return functional.max_pool2d(functional.pad(grown, (0, room, 0, room)), window).flatten(1) > 0
 
 
+def rivalry(candidates: Tensor, scores: Tensor, close: float = 0.1) -> Tensor:
+    """How much the candidates [B, M, h, w] with scores [B, M] near the best differ from it: [B].
+
+    1 - IoU with the best candidate, the largest over those within `close` of its score.
+    """
+    drawn = (candidates > 0).flatten(2)
+    best = scores.argmax(dim=1, keepdim=True)
+    chosen = drawn.gather(1, best[..., None].expand(-1, -1, drawn.shape[2]))
+    both, either = (drawn & chosen).sum(dim=2), (drawn | chosen).sum(dim=2)
+    apart = 1 - both / either.clamp(min=1)
+    near = scores >= scores.amax(dim=1, keepdim=True) - close
+    return torch.where(near & (either > 0), apart, 0.0).amax(dim=1)
+
+
 @dataclass
 class Looks:
     """What each token-to-image attention of one decoder run compared: (module, q, k)."""

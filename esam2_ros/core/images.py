@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from esam2_ros.core.transfer import to_device
 from esam2_ros.errors import ImageError
 
 # ImageNet statistics, as SAM 2 was trained with.
@@ -53,6 +54,11 @@ class Normaliser:
     def __call__(self, pixels: NDArray[np.uint8] | Tensor) -> Tensor:
         """Normalise pixels; a tensor is taken as normalised already and only moved."""
         if isinstance(pixels, Tensor):
-            return pixels.to(self._device, torch.float32)
-        image = torch.from_numpy(pixels).to(self._device, non_blocking=True)
+            return to_device(pixels, self._device).float()
+        image = to_device(torch.from_numpy(pixels), self._device)
         return torch.addcmul(self._shift, image.permute(2, 0, 1)[None].float(), self._scale)
+
+    def undo(self, image: Tensor) -> NDArray[np.uint8]:
+        """Pixels [side, side, 3] uint8 of a normalised image [1, 3, side, side]."""
+        pixels = ((image.to(self._device) - self._shift) / self._scale).round().clamp(0, 255)
+        return np.asarray(pixels[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy())

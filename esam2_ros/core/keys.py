@@ -58,8 +58,8 @@ class KeyMaker:
         """A memory's rotated keys without its age: [tokens, channels] -> [tokens, d]."""
         return rotate(self._project(memory + self._position), self._table)
 
-    def aged(self, base: Tensor, age: int, out: Tensor) -> Tensor:
-        """Write `base` with its age's share to `out`."""
+    def aged(self, base: Tensor, age: int, out: Tensor | None) -> Tensor:
+        """`base` with its age's share; written to `out` where there is one."""
         if self._shares is None:
             raise RuntimeError('this key maker has no tables of ages')
         return torch.add(base, self._shares[age - 1], out=out)

@@ -63,6 +63,31 @@ class Recall:
     pointers: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, eq=False)
+class BankState:
+    """All that a bank holds; cached keys are left out, they follow from the features.
+
+    features  [prompt_slots + recent_slots, tokens, channels]
+    pointers  [prompt_slots + pointer_slots, pointer_channels]
+    best      [layers, recent_slots, tokens] int32, the kept tokens
+    prompts, recent, newest  the frame in each row of the features' prompt slots, the features'
+              recent slots and the pointers' recent slots; -1 is none
+    scored    (frame, tokens known) for each recent slot of `best`
+    anchors   prompt rows that no user asked for
+    suspended whether recent memories are kept but not recalled
+    """
+
+    features: Tensor
+    pointers: Tensor
+    best: Tensor
+    prompts: tuple[int, ...]
+    recent: tuple[int, ...]
+    newest: tuple[int, ...]
+    scored: tuple[tuple[int, int], ...]
+    anchors: tuple[int, ...]
+    suspended: bool
+
+
 class MemoryBank:
     """Prompt memories, recent memories and object pointers of one target.
 
@@ -99,6 +124,8 @@ class MemoryBank:
         self._prompt_frames = [_EMPTY] * shape.prompt_slots
         self._recent_frames = [_EMPTY] * shape.recent_slots
         self._pointer_frames = [_EMPTY] * shape.pointer_slots
+        self._anchors: set[int] = set()  # prompt rows that no user asked for
+        self.suspended = False  # recent memories and pointers are kept but not recalled
 
     @property
     def nbytes(self) -> int:
@@ -129,11 +156,13 @@ class MemoryBank:
             if held != _EMPTY and held < frame
         ]
         frames = [(row, 0) for row, _ in prompts]
+        pointers = [(row, frame - held) for row, held in prompts]
+        if self.suspended and prompts:
+            return Recall(tuple(frames), tuple(pointers))
         for distance in range(shape.recent_frames, 0, -1):
             slot = (frame - distance) % shape.recent_slots
             if frame >= distance and self._recent_frames[slot] == frame - distance:
                 frames.append((shape.prompt_slots + slot, distance))
-        pointers = [(row, frame - held) for row, held in prompts]
         for distance in range(1, shape.pointer_frames + 1):
             slot = (frame - distance) % shape.pointer_slots
             if frame >= distance and self._pointer_frames[slot] == frame - distance:
@@ -155,7 +184,8 @@ class MemoryBank:
         """Store a prompted frame; the first one is never replaced, then the oldest goes."""
         self._forget_recent(frame)
         slot = self._prompt_slot(frame)
-        evicted = self._prompt_frames[slot]
+        evicted = _EMPTY if slot in self._anchors else self._prompt_frames[slot]
+        self._anchors.discard(slot)
         recent = frame - evicted <= self.shape.recent_frames
         if evicted not in (_EMPTY, frame) and recent:
             # Still of use as a recent memory, as SAM2 treats an unselected prompt frame.
@@ -164,6 +194,31 @@ class MemoryBank:
         self.keyed.discard(slot)
         self.pointers[slot].copy_(pointer)
         self._prompt_frames[slot] = frame
+
+    def promote(self, frame: int, limit: int) -> bool:
+        """Keep a copy of the recent memory of `frame` beside the prompts, as an anchor.
+
+        At most `limit` anchors are kept and the newest prompt's row is never taken; False when
+        there is no room. An anchor makes way for a prompt.
+        """
+        shape = self.shape
+        source = frame % shape.recent_slots
+        if self._recent_frames[source] != frame:
+            return False
+        free = [row for row, held in enumerate(self._prompt_frames) if held == _EMPTY]
+        if free and len(self._anchors) < limit:
+            row = free[0]
+        elif self._anchors and limit:
+            row = min(self._anchors, key=lambda each: self._prompt_frames[each])
+        else:
+            return False
+        self.features[row].copy_(self.features[shape.prompt_slots + source])
+        pointer = shape.prompt_slots + frame % shape.pointer_slots
+        self.pointers[row].copy_(self.pointers[pointer])
+        self.keyed.discard(row)
+        self._prompt_frames[row] = frame
+        self._anchors.add(row)
+        return True
 
     def holds_prompt(self, frame: int) -> bool:
         """Whether `frame` is one of the prompt memories."""
@@ -174,12 +229,40 @@ class MemoryBank:
         self._recent_frames = [_EMPTY] * self.shape.recent_slots
         self._pointer_frames = [_EMPTY] * self.shape.pointer_slots
 
+    def state(self) -> BankState:
+        """What the bank holds now: copies, on the host."""
+        return BankState(
+            features=self.features.detach().to('cpu', copy=True),
+            pointers=self.pointers.detach().to('cpu', copy=True),
+            best=self.kept.index.to('cpu', copy=True),
+            prompts=tuple(self._prompt_frames),
+            recent=tuple(self._recent_frames),
+            newest=tuple(self._pointer_frames),
+            scored=self.kept.scored(),
+            anchors=tuple(sorted(self._anchors)),
+            suspended=self.suspended,
+        )
+
+    def restore(self, state: BankState) -> None:
+        """Hold what `state` says, of a bank of the same shape; any device and precision."""
+        self.features.copy_(state.features)
+        self.pointers.copy_(state.pointers)
+        self.kept.restore(state.best, state.scored)
+        self._prompt_frames = list(state.prompts)
+        self._recent_frames = list(state.recent)
+        self._pointer_frames = list(state.newest)
+        self._anchors = set(state.anchors)
+        self.suspended = state.suspended
+        self.keyed.clear()
+
     def _prompt_slot(self, frame: int) -> int:
         held = self._prompt_frames
         if frame in held:
             return held.index(frame)
         if _EMPTY in held:
             return held.index(_EMPTY)
+        if self._anchors:
+            return min(self._anchors, key=held.__getitem__)
         if len(held) == 1:
             return 0
         first = min(held)

@@ -2,6 +2,7 @@
 """The layers of SAM2's memory attention over keys that are made elsewhere."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +32,9 @@ class KeySet:
     values: list[Tensor]
 
 
-# (target, layer, queries [tokens, d] rotated and scaled) -> the keys for it
+Compiler = Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
+# (target, layer, queries [tokens, d] rotated and scaled) -> the keys for it. On a CPU they are
+# good until the next call.
 Supply = Callable[[int, int, Tensor], KeySet]
 
 
@@ -42,6 +45,8 @@ class MemoryAttention:
         """Take the weights of `model` for a side x side grid of tokens."""
         self._norm: nn.LayerNorm = model.memory_attention.norm
         self._linear = linear
+        # One call fills a GPU better than one a target; a CPU is as fast and needs less memory.
+        self._together = model.device.type != 'cpu'
         self._share_first = pack.shared_self_attention
         layers = model.memory_attention.layers
         table = rotary_table(layers[0].self_attn, side, model.device)
@@ -60,13 +65,29 @@ class MemoryAttention:
             if number:
                 state = layer.look_around(state)
                 query = layer.query(state)
-            recalled = [
-                layer.recall(each, supply(target, number, each))
-                for target, each in enumerate(query)
-            ]
-            state = layer.digest(state, torch.stack(recalled))
+            state = layer.digest(state, self._recall(number, query, supply))
         out: Tensor = self._norm(state)
         return out
+
+    def _recall(self, number: int, query: Tensor, supply: Supply) -> Tensor:
+        layer = self._layers[number]
+        if self._together:
+            keysets = [supply(target, number, each) for target, each in enumerate(query)]
+            return layer.recall(query, keysets)
+        # A target's keys may be lost once the next one's are made.
+        return torch.cat(
+            [
+                layer.recall(each[None], [supply(target, number, each)])
+                for target, each in enumerate(query)
+            ]
+        )
+
+    def compile(self, compiler: Compiler) -> None:
+        """Run what does not depend on the number of keys as `compiler` makes it."""
+        for layer in self._layers:
+            layer.look_around = compiler(layer.look_around)  # type: ignore[method-assign]
+            layer.query = compiler(layer.query)  # type: ignore[method-assign]
+            layer.digest = compiler(layer.digest)  # type: ignore[method-assign]
 
 
 class _Layer:
@@ -107,21 +128,31 @@ class _Layer:
         scale: float = query.shape[-1] ** -0.5
         return rotate(query, self._table) * scale
 
-    def recall(self, query: Tensor, keyset: KeySet) -> Tensor:
-        """Attention of one target's queries [n, d] to its memory; returns [n, C], projected."""
+    def recall(self, query: Tensor, keysets: Sequence[KeySet]) -> Tensor:
+        """Attention of each target's queries [B, n, d] to its own memory: [B, n, C], projected."""
         cross = self._layer.cross_attn_image
         if self._small and self._linear.applies(query):
-            mixed = attend(query, keyset.keys, keyset.values, self._linear)
-            return self._linear(mixed, self._out, self._out_bias)
-        key, value = torch.cat(keyset.keys), torch.cat(keyset.values)
-        if not self._small:
-            value = self._linear(value, cross.v_proj.weight, cross.v_proj.bias)
-        mixed = functional.scaled_dot_product_attention(
-            query[None, None], key[None, None].to(query), value[None, None].to(query), scale=1.0
-        )[0, 0]
+            parts = [
+                attend(own, keyset.keys, keyset.values, self._linear)
+                for own, keyset in zip(query, keysets, strict=True)
+            ]
+            return self._linear(torch.stack(parts), self._out, self._out_bias)
+        mixed = self._mix(query, keysets)
         if self._small:
             return self._linear(mixed, self._out, self._out_bias)
         return self._linear(mixed, cross.out_proj.weight, cross.out_proj.bias)
+
+    def _mix(self, query: Tensor, keysets: Sequence[KeySet]) -> Tensor:
+        """Weighted values, not projected yet: [B, n, d] -> [B, n, channels or d]."""
+        cross = self._layer.cross_attn_image
+        keys, mask = _stack([torch.cat(each.keys).to(query.dtype) for each in keysets])
+        values, _ = _stack([torch.cat(each.values) for each in keysets])
+        if not self._small:
+            values = self._linear(values, cross.v_proj.weight, cross.v_proj.bias)
+        mixed: Tensor = functional.scaled_dot_product_attention(
+            query[:, None], keys[:, None], values[:, None].to(query.dtype), mask, scale=1.0
+        )
+        return mixed[:, 0]
 
     def digest(self, state: Tensor, recalled: Tensor) -> Tensor:
         """Add what was recalled, then the MLP: [B, n, C]."""
@@ -129,3 +160,17 @@ class _Layer:
         state = state + recalled
         hidden = self._linear(layer.norm3(state), layer.linear1.weight, layer.linear1.bias, 'relu')
         return state + self._linear(hidden, layer.linear2.weight, layer.linear2.bias)
+
+
+def _stack(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """[M_i, c] each -> [B, M, c], padded with zeros to the longest, and a mask of what is real.
+
+    The mask [B, 1, 1, M] is None where all are as long, which lets SDPA use its fastest kernel.
+    """
+    longest = max(map(len, parts))
+    if all(len(part) == longest for part in parts):
+        return torch.stack(list(parts)), None
+    padded = [functional.pad(part, (0, 0, 0, longest - len(part))) for part in parts]
+    places = torch.arange(longest, device=parts[0].device)
+    mask = torch.stack([places < len(part) for part in parts])
+    return torch.stack(padded), mask[:, None, None]

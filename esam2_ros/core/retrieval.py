@@ -5,6 +5,8 @@ When a memory is recalled for the first time, as the newest one, each layer scor
 the attention they receive; later the layer attends to the best of them only.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -43,6 +45,16 @@ class KeptTokens:
             self.index[layer, slot, : len(numbers)].copy_(numbers)
         self._frames[slot] = frame
         self._counts[slot] = len(best[0])
+
+    def scored(self) -> tuple[tuple[int, int], ...]:
+        """For each slot, the frame that was scored and how many of its tokens are known."""
+        return tuple(zip(self._frames, self._counts, strict=True))
+
+    def restore(self, index: Tensor, scored: Sequence[tuple[int, int]]) -> None:
+        """Take over `index` and `scored` of another bank of this shape."""
+        self.index.copy_(index)
+        self._frames = [frame for frame, _ in scored]
+        self._counts = [count for _, count in scored]
 
 
 def received(query: Tensor, key: Tensor) -> Tensor:

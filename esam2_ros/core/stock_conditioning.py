@@ -9,6 +9,7 @@ from torch import Tensor
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
 from esam2_ros.core.memory import Recall
+from esam2_ros.core.transfer import to_device
 
 
 class StockConditioner:
@@ -63,8 +64,8 @@ class StockConditioner:
         pointer = len(recall.pointers) * self._tokens_a_pointer
         if recall.pointers:
             span = slice(spatial, spatial + pointer)
-            rows = [row for row, _ in recall.pointers]
-            self._memory[span, 0] = bank.pointers[rows].reshape(-1, self._shape.channels)
+            rows = torch.stack([bank.pointers[row] for row, _ in recall.pointers])
+            self._memory[span, 0] = rows.view(-1, self._shape.channels)
             self._position[span, 0] = pointer_positions(self._model, recall, self._tokens_a_pointer)
         return spatial, pointer
 
@@ -72,7 +73,7 @@ class StockConditioner:
 def pointer_positions(model: SAM2Base, recall: Recall, repeat: int) -> Tensor:
     """Sine code of each pointer's distance in frames, `repeat` rows a pointer: [n, channels]."""
     distances = torch.tensor([float(distance) for _, distance in recall.pointers])
-    steps = distances.to(model.device, non_blocking=True) / (model.max_obj_ptrs_in_encoder - 1)
+    steps = to_device(distances, model.device) / (model.max_obj_ptrs_in_encoder - 1)
     code = get_1d_sine_pe(steps, dim=model.hidden_dim)
     positions: Tensor = model.obj_ptr_tpos_proj(code)
     return positions.repeat_interleave(repeat, dim=0)

@@ -7,6 +7,7 @@ subset of windows is a subset of rows.
 """
 
 import math
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,6 +65,7 @@ class WindowTrunk:
         self._linear = linear
         self._shortcut = shortcut
         self.range = routed_range(trunk, first_routed)
+        self._run_block: Callable[..., Tensor] = self._plain_block
         device = trunk.pos_embed.device
         self._chunk = _CHUNK if device.type == 'cpu' else 1 << 30
         # Up to stage 3's entry block all windows are the same 32 px; stage 4's are stage 3's.
@@ -155,7 +157,20 @@ class WindowTrunk:
         keep: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
-        block: MultiScaleBlock = self._trunk.blocks[number]
+        return self._run_block(self._trunk.blocks[number], tokens, groups, keep, bias)
+
+    def compile(self, compiler: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]) -> None:
+        """Run blocks as `compiler` makes them: each kind of block in each shape once."""
+        self._run_block = compiler(self._run_block)
+
+    def _plain_block(
+        self,
+        block: MultiScaleBlock,
+        tokens: Tensor,
+        groups: tuple[Group, ...],
+        keep: Tensor | None,
+        bias: Tensor | None,
+    ) -> Tensor:
         normed = block.norm1(tokens)
         skip = tokens
         if block.dim != block.dim_out:
@@ -163,7 +178,7 @@ class WindowTrunk:
             if block.pool is not None:
                 skip = _pool_windows(skip, groups)
         if keep is not None:
-            normed = normed * keep  # stock pads with zeros after the norm
+            normed = normed * keep.to(normed.dtype)  # stock pads with zeros after the norm
         qkv = self._apply(block.attn.qkv, normed)
         if block.window_size == 0:
             mixed = self._attend(qkv, block.attn.num_heads, bias)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from esam2_ros.core.transfer import to_device
+
 
 @dataclass(frozen=True)
 class Group:
@@ -97,7 +99,7 @@ class WindowLayout:
             counts[shape] = counts.get(shape, 0) + 1
         spans = [self._span(number) for number in chosen]
         index = torch.cat(spans) if spans else torch.empty(0, dtype=torch.long)
-        index = index.to(self.device, non_blocking=True)
+        index = to_device(index, self.device)
         groups = tuple(self._group(shape, n) for shape, n in counts.items())
         return Selection(index, index, groups)
 
@@ -106,23 +108,36 @@ class WindowLayout:
 
         Windows are padded to full size and the first is repeated up to `count` of them.
         """
+        return self.padded(to_device(self.table(windows, count), self.device))
+
+    def table(self, windows: Sequence[int], count: int) -> Tensor:
+        """What `padded` makes `select_padded` of: [2, count * window ** 2] int64 on the host.
+
+        Where tokens are in the layout, and where they go to; one past its end for no place.
+        """
         total = self.side**2
         places = torch.full((count, self.window, self.window), total)
         for slot, number in enumerate(sorted(windows, key=self._rank.__getitem__)):
             rows, columns = self._shape_of[number]
             places[slot, :rows, :columns] = self._span(number).view(rows, columns)
         write = places.flatten().clone()
-        places[len(windows) :] = places[0]
-        real = places.flatten() < total
-        tables = (
-            places.flatten() * real,
-            write,
-            real.float()[:, None],
-            torch.where(write < total, 0.0, float('-inf')),
+        places[len(windows) :] = places[:1]
+        return torch.stack([places.flatten(), write])
+
+    def padded(self, table: Tensor) -> Selection:
+        """The selection that a `table` on the device describes; only its shape is looked at."""
+        total = self.side**2
+        read, write = table
+        real = read < total
+        bias = torch.zeros_like(write, dtype=torch.float32)
+        group = Group(len(write) // self.window**2, self.window, self.window, 0)
+        return Selection(
+            read=read * real,
+            write=write,
+            groups=(group,),
+            keep=real.float()[:, None],
+            bias=bias.masked_fill(write == total, float('-inf')),
         )
-        read, write, keep, bias = (t.to(self.device, non_blocking=True) for t in tables)
-        group = Group(count, self.window, self.window, 0)
-        return Selection(read, write, (group,), keep, bias)
 
     def to_grid(self, tokens: Tensor) -> Tensor:
         """[side * side, C] in window order -> [1, C, side, side]."""

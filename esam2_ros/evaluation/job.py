@@ -3,6 +3,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -29,6 +30,17 @@ from esam2_ros.weights.loading import load_model
 from esam2_ros.weights.loading import pick_device
 from esam2_ros.weights.registry import find
 from esam2_ros.weights.store import require
+
+
+def check_folder(out: Path | None) -> None:
+    """Raises ConfigError for an `out` that is no folder."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f'{out} is not a folder: results cannot be kept there')
+
+
+def inputs_of(facts: Mapping[str, str | int]) -> dict[str, str]:
+    """Those facts that, beside the preset, decide a result."""
+    return {key: str(facts[key]) for key in ('version', 'checkpoint', 'device', 'prompt')}
 
 
 @dataclass(frozen=True)
@@ -64,12 +76,10 @@ class Job:
         `out`: folder where masks, scores and the report are kept; `resume` takes up what is
         there. Raises what Evaluation.run raises, ConfigError for an `out` that is no folder.
         """
-        if out is not None and out.exists() and not out.is_dir():
-            raise ConfigError(f'{out} is not a folder: results cannot be kept there')
-        facts = self._facts()
-        inputs = {key: str(facts[key]) for key in ('version', 'checkpoint', 'device', 'prompt')}
-        store = None if out is None else ResultStore(out, self.preset, inputs)
-        evaluation = Evaluation(self.modes, self.prompt, self._setup, store, resume)
+        check_folder(out)
+        facts = self.facts()
+        store = None if out is None else ResultStore(out, self.preset, inputs_of(facts))
+        evaluation = Evaluation(self.modes, self.prompt, self.setup, store, resume)
         scores = evaluation.run(clips, progress)
         report = to_json(scores, facts)
         if out is not None:
@@ -77,11 +87,13 @@ class Job:
             path.write_text(json.dumps(report, indent=2), encoding='utf-8')
         return scores, report
 
-    def _setup(self) -> Setup:
+    def setup(self) -> Setup:
+        """Load the model. Raises what load_model raises."""
         model = load_model(self.model, self.checkpoint, self.device, self.image_size)
         return Setup(model, self.config)
 
-    def _facts(self) -> dict[str, str | int]:
+    def facts(self) -> dict[str, str | int]:
+        """What a report says of the run before its scores."""
         return {
             'preset': self.preset,
             'model': self.model,

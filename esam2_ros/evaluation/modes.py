@@ -2,9 +2,11 @@
 """The modes `esam2 eval` knows: one table, from which the help and every check are made."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 
 import torch
 from sam2.modeling.sam2_base import SAM2Base
@@ -56,24 +58,36 @@ class Floor:
     start: Callable[[], Segmenter]
 
 
-def _exact(frames: int, setup: Setup) -> Segmenter:
-    # However many targets a clip has: their number is no setting of the method.
-    return TrackedSegmenter(setup.model, replace(setup.config, max_targets=MAX_TARGETS))
+# Name, what it is, and how its tracker differs from the settings of the run.
+_TRACKED: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    (EXACT, 'all windows, all memory: equal to stock', {'mode': 'exact'}),
+    ('swr', "the paper's windows, all memory", {'mode': 'swr'}),
+    ('smr', "all windows, the paper's memory", {'mode': 'smr'}),
+    ('paper', "the paper's windows and memory", {'mode': 'paper'}),
+    ('paper_monitor', 'paper, with the scene monitor on', {'mode': 'paper', 'monitor': True}),
+)
+
+
+def _tracked(name: str, about: str, changes: Mapping[str, Any]) -> Mode:
+    def start(frames: int, setup: Setup) -> Segmenter:
+        # However many targets a clip has: their number is no setting of the method.
+        config = replace(setup.config, max_targets=MAX_TARGETS, **changes)
+        return TrackedSegmenter(setup.model, config)
+
+    return Mode(name, about, start)
 
 
 def _stock(frames: int, setup: Setup) -> Segmenter:
     return StockSegmenter(setup.model, frames, setup.dtype)
 
 
-MODES: dict[str, Mode | Floor] = {
-    mode.name: mode
-    for mode in (
-        Mode(EXACT, 'all windows, all memory: equal to stock', _exact),
-        Mode(STOCK, "the sam2 package's own video predictor", _stock),
-        Floor('copy_first', 'the first mask on every frame', CopyFirst),
-        Floor('flow_warp', 'the mask before, moved by optical flow', FlowWarp),
-    )
-}
+_ALL: tuple[Mode | Floor, ...] = (
+    *(_tracked(*row) for row in _TRACKED),
+    Mode(STOCK, "the sam2 package's own video predictor", _stock),
+    Floor('copy_first', 'the first mask on every frame', CopyFirst),
+    Floor('flow_warp', 'the mask before, moved by optical flow', FlowWarp),
+)
+MODES = {mode.name: mode for mode in _ALL}
 
 FLOORS = tuple(mode.name for mode in MODES.values() if isinstance(mode, Floor))
 

@@ -84,8 +84,8 @@ def combine(clips: Iterable[ClipScore]) -> ModeScore:
         f=summary.f,
         false_mask_rate=summary.false_mask_rate,
         iou_to_exact=_mean_iou(rows),
-        ms_per_frame=_mean_by_frame([(row.ms_per_frame, row.timed_frames) for row in rows]),
-        active_realised=_mean_by_frame([(row.active, row.timed_frames) for row in rows]),
+        ms_per_frame=mean_by_frame([(row.ms_per_frame, row.timed_frames) for row in rows]),
+        active_realised=mean_by_frame([(row.active, row.timed_frames) for row in rows]),
     )
 
 
@@ -96,7 +96,8 @@ def _mean_iou(rows: Sequence[ClipScore]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _mean_by_frame(rows: Sequence[tuple[float | None, int]]) -> float | None:
+def mean_by_frame(rows: Sequence[tuple[float | None, int]]) -> float | None:
+    """Mean of (value, frames) weighed by frames, of those that have a value; None without any."""
     known = [(value, frames) for value, frames in rows if value is not None]
     if not known:
         return None

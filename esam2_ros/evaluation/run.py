@@ -21,6 +21,15 @@ Progress = Callable[[str, int], None]  # name of the clip, frames done since the
 Scores = dict[str, dict[str, ClipScore]]  # by mode, then by clip
 
 
+def enter(
+    mode: Mode | Floor, frames: int, setup: Callable[[], Setup], prompt: PromptKind
+) -> Entrant:
+    """A mode ready for a clip of that many frames; `setup` is called only if it has a model."""
+    if isinstance(mode, Floor):
+        return Entrant(mode.start(), PromptKind.MASK)
+    return Entrant(mode.start(frames, setup()), prompt)
+
+
 class Evaluation:
     """Scores modes on clips; keeps the results where there is a store."""
 
@@ -72,7 +81,9 @@ class Evaluation:
 
     def _score(self, clip: Clip, names: list[str], progress: Progress) -> dict[str, ClipScore]:
         race = SideBySide(
-            clip, {name: self._enter(name, clip) for name in names}, self._reference(clip, names)
+            clip,
+            {name: self._enter(name, len(clip)) for name in names},
+            self._reference(clip, names),
         )
         if self._store is not None:
             for name in names:
@@ -88,11 +99,8 @@ class Evaluation:
                 self._store.finish(name, clip, score)
         return scores
 
-    def _enter(self, name: str, clip: Clip) -> Entrant:
-        mode = self._modes[name]
-        if isinstance(mode, Floor):
-            return Entrant(mode.start(), PromptKind.MASK)
-        return Entrant(mode.start(len(clip), self._setup()), self._prompt)
+    def _enter(self, name: str, frames: int) -> Entrant:
+        return enter(self._modes[name], frames, self._setup, self._prompt)
 
     def _reference(self, clip: Clip, names: list[str]) -> str | Segmenter | None:
         if EXACT not in self._modes:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.policy.results import FrameResult
 
 LabelMap = NDArray[np.uint8]
 
@@ -25,10 +26,12 @@ class Segmentation:
 
     labels  [height, width] uint8, 0 background, else the id of the target
     active  share of the encoder's windows that was computed, None where that means nothing
+    result  what the tracker gave, for pictures; None for other methods
     """
 
     labels: LabelMap
     active: float | None = None
+    result: FrameResult | None = None
 
 
 class Segmenter(Protocol):

@@ -35,7 +35,7 @@ def stock_predictor(model: SAM2Base) -> SAM2VideoPredictor:
     return predictor
 
 
-class _NewestFrame:
+class NewestFrame:
     """Stands for the list of all frames, of which the predictor only ever reads the newest."""
 
     def __init__(self, length: int) -> None:
@@ -65,7 +65,7 @@ class StockSegmenter:
         self._predictor = stock_predictor(model)
         self._normalise = Normaliser(model.device)
         self._dtype = dtype
-        self._frames = _NewestFrame(frames)
+        self._frames = NewestFrame(frames)
         self._state: dict[str, Any] = {}
 
     @torch.inference_mode()
@@ -74,7 +74,7 @@ class StockSegmenter:
         height, width = image.shape[:2]
         pixels = resize_to_square(image, self._predictor.image_size)
         index = self._frames.put(self._normalise(pixels)[0])
-        with self._precision(), _without_files_and_bars(self._frames, height, width):
+        with self._precision(), without_files_and_bars(self._frames, height, width):
             if not self._state:
                 self._state = self._predictor.init_state('')
             for target, prompt in prompts.items():
@@ -106,7 +106,7 @@ class StockSegmenter:
 
 
 @contextmanager
-def _without_files_and_bars(frames: _NewestFrame, height: int, width: int) -> Iterator[None]:
+def without_files_and_bars(frames: NewestFrame, height: int, width: int) -> Iterator[None]:
     # The predictor's arithmetic stays its own; only its file reader and its bar are replaced.
     own = (sam2_video_predictor.load_video_frames, sam2_video_predictor.tqdm)
     sam2_video_predictor.load_video_frames = lambda **_: (frames, height, width)

@@ -32,7 +32,7 @@ class TrackedSegmenter:
             self._clip_id[self._tracker.add(prompt)] = clip_id
         result = self._tracker.result or result
         plan = result.plan
-        return Segmentation(self._labels(result), len(plan.active) / plan.grid.count)
+        return Segmentation(self._labels(result), len(plan.active) / plan.grid.count, result)
 
     def _labels(self, result: FrameResult) -> LabelMap:
         ids = [self._clip_id[target.id] for target in result.targets]

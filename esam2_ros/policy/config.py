@@ -6,7 +6,8 @@ from dataclasses import field
 
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.errors import ConfigError
-from esam2_ros.policy.routing import Mode
+from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.monitor.values import MonitorConfig
 
 MAX_TARGETS = 254  # ids 1 .. 254 fit a mono8 label image; 0 is background
 
@@ -33,6 +34,16 @@ class TrackerConfig:
     batch_targets         all targets go through the decoder and the memory encoder together
     key_cache_bytes       what cached keys of all targets may take
     pack                  the exact speed-ups
+    monitor               watch every frame for cuts and motion, and act on them
+    motion                the scene monitor's settings
+    cut_policy            'hold' memories until the target is seen again, 'forget' the recent ones,
+                          or 'reset': forget all targets
+    margin_px             computed around a mask when the monitor is on, model pixels
+    refresh_windows       windows a frame that are computed because they were not for longest
+    latency_ms            time a frame may take; 0 is no limit
+    min_iou               predicted IoU below which the monitor's memory remembers nothing
+    min_score             object score (logit) it needs for that
+    anchors               memories of a target kept for good beside its prompts
     """
 
     prompt_frames: int = 4
@@ -53,6 +64,15 @@ class TrackerConfig:
     batch_targets: bool = True
     key_cache_bytes: int = 256 * 1024 * 1024
     pack: ExactPack = field(default_factory=ExactPack)
+    monitor: bool = False
+    motion: MonitorConfig = field(default_factory=MonitorConfig)
+    cut_policy: str = 'hold'
+    margin_px: int = 32
+    refresh_windows: int = 1
+    latency_ms: float = 0.0
+    min_iou: float = 0.3
+    min_score: float = 0.0
+    anchors: int = 1
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -68,6 +88,12 @@ class TrackerConfig:
             ('keep_ratio', 0.01, 1.0),
             ('saliency_queries', 1, 4096),
             ('key_cache_bytes', 0, 1 << 40),
+            ('margin_px', 0, 256),
+            ('refresh_windows', 0, 25),
+            ('latency_ms', 0.0, 1e6),
+            ('min_iou', 0.0, 1.0),
+            ('min_score', -10.0, 10.0),
+            ('anchors', 0, 7),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -76,6 +102,11 @@ class TrackerConfig:
             raise ConfigError(f'dtype is {self.dtype!r}; allowed: {", ".join(DTYPES)}')
         if self.mode not in list(Mode):
             raise ConfigError(f'mode is {self.mode!r}; allowed: {", ".join(Mode)}')
+        if self.cut_policy not in CUT_POLICIES:
+            raise ConfigError(
+                f'cut_policy is {self.cut_policy!r}; allowed: {", ".join(CUT_POLICIES)}'
+            )
 
 
+CUT_POLICIES = ('hold', 'forget', 'reset')
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16')

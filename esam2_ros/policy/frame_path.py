@@ -12,14 +12,13 @@ from esam2_ros.core.conditioning import Retrieval
 from esam2_ros.core.encoder import Features
 from esam2_ros.core.engine import Engine
 from esam2_ros.core.engine import Segmentation
-from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.results import MemoryUse
-from esam2_ros.policy.routing import Mode
 from esam2_ros.policy.routing import TargetEvidence
 from esam2_ros.policy.routing import wants_saliency
 
@@ -29,6 +28,7 @@ class Tracked:
     """All targets of one frame, in the order of their banks."""
 
     segmentations: list[Segmentation]
+    rivals: list[float]
     evidence: tuple[TargetEvidence, ...]
     use: MemoryUse
 
@@ -58,46 +58,47 @@ class FramePath:
     def track(
         self,
         features: Features,
-        banks: Sequence[MemoryBank],
-        index: int,
+        targets: Sequence[Memories],
         plan: FramePlan,
         clock: StageClock,
     ) -> Tracked:
-        """Track every bank's target on frame `index` and write what was seen to its bank."""
+        """Track every target on its bank's next frame and write what was seen to the bank."""
         retrieval = None
         if plan.keep is not None:
             retrieval = Retrieval(plan.keep, self._config.saliency_queries)
-        targets = [Memories(bank, bank.recall(index), index) for bank in banks]
         size = len(targets) if self._config.batch_targets else 1
         segmentations: list[Segmentation] = []
+        rivals: list[float] = []
         evidence: list[TargetEvidence] = []
         use = MemoryUse()
         for start in range(0, len(targets), size):
             batch = targets[start : start + size]
             use = self._add_use(use, batch, retrieval)
-            segmentation = self._track(features, batch, index, retrieval, clock)
+            segmentation = self._track(features, batch, retrieval, clock)
             segmentations += segmentation.split() if len(batch) > 1 else [segmentation]
+            if self._config.monitor:
+                with clock.stage('mask'):
+                    rivals += self._engine.rivalry(segmentation).tolist()
             if Mode(self._config.mode).routed:
                 with clock.stage('mask'):
                     evidence += self._evidence(segmentation)
-        return Tracked(segmentations, tuple(evidence), use)
+        return Tracked(segmentations, rivals, tuple(evidence), use)
 
     def _track(
         self,
         features: Features,
-        batch: list[Memories],
-        index: int,
+        batch: Sequence[Memories],
         retrieval: Retrieval | None,
         clock: StageClock,
     ) -> Segmentation:
         engine = self._engine
         with clock.stage('memory'):
-            conditioned = engine.condition(features, batch, retrieval)
+            conditioned = engine.condition(features, list(batch), retrieval)
         with clock.stage('mask'):
             watched = Mode(self._config.mode).routed
             segmentation = engine.segment(features, conditioned, watched)
         with clock.stage('memory'):
-            engine.memorise(features, segmentation, [each.bank for each in batch], index)
+            engine.memorise(features, segmentation, batch)
         return segmentation
 
     def _evidence(self, segmentation: Segmentation) -> list[TargetEvidence]:
@@ -115,7 +116,7 @@ class FramePath:
         return [TargetEvidence(*each) for each in zip(logits, touched, saliency, strict=True)]
 
     def _add_use(
-        self, use: MemoryUse, batch: list[Memories], retrieval: Retrieval | None
+        self, use: MemoryUse, batch: Sequence[Memories], retrieval: Retrieval | None
     ) -> MemoryUse:
         counts = [self._engine.conditioner.count(each, retrieval) for each in batch]
         return MemoryUse(

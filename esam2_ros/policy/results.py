@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from esam2_ros.core.plan import FramePlan
+from esam2_ros.policy.events import TrackerEvent
+from esam2_ros.policy.monitor.values import SceneView
 
 
 class TargetStatus(Enum):
@@ -77,7 +79,8 @@ class MemoryUse:
 class FrameResult:
     """Everything known after a frame.
 
-    `stamp` in nanoseconds, as given; `image_size` is width, height in pixels.
+    `stamp` in nanoseconds, as given; `image_size` is width, height in pixels; `view` is the scene
+    monitor's, None when it is off.
     """
 
     frame_index: int
@@ -87,6 +90,8 @@ class FrameResult:
     plan: FramePlan
     timings: Timings
     memory: MemoryUse
+    events: tuple[TrackerEvent, ...] = ()
+    view: SceneView | None = None
 
     def target(self, target_id: int) -> TargetState | None:
         """The state of one target, None for an id that is not tracked."""

@@ -4,59 +4,64 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.plan import dense_plan
 from esam2_ros.errors import ConfigError
+from esam2_ros.policy.budget import Allowance
+from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.monitor.values import SceneView
 
 
-class Mode(StrEnum):
-    """What is made sparse: see docs/performance.md."""
-
-    STOCK = 'stock'
-    EXACT = 'exact'
-    SWR = 'swr'
-    SMR = 'smr'
-    PAPER = 'paper'
-
-    @property
-    def routed(self) -> bool:
-        """Whether the encoder computes some windows only."""
-        return self in (Mode.SWR, Mode.PAPER)
-
-    @property
-    def sparse_memory(self) -> bool:
-        """Whether old memories are read in part only."""
-        return self in (Mode.SMR, Mode.PAPER)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TargetEvidence:
     """What the frame before says of one target.
 
     object_logit  its object score
     touched       windows that its candidate masks touch
     saliency      share of the decoder's attention to each window, None where it was not needed
+
+    With the monitor on also:
+    drawn         its mask [S/4, S/4], None when it was empty
+    motion        where it has gone since then (dx, dy), model pixels
+    absent        frames since it was last seen
     """
 
     object_logit: float
     touched: tuple[int, ...]
     saliency: tuple[float, ...] | None = None
+    drawn: NDArray[np.bool_] | None = None
+    motion: tuple[float, float] = (0.0, 0.0)
+    absent: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What a plan is made from.
 
     targets       in the order of their age
     since_prompt  frames since the newest prompt or correction; 0 is the prompted frame itself
+
+    With the monitor on also:
+    frame         index of the frame that is planned
+    view          what the monitor says of it
+    jumped        whether time jumped before it
+    ages          frames since each window was computed
+    allowance     what it may spend
     """
 
     targets: tuple[TargetEvidence, ...]
     since_prompt: int
+    frame: int = 0
+    view: SceneView | None = None
+    jumped: bool = False
+    ages: tuple[int, ...] = ()
+    allowance: Allowance | None = None
 
 
 class Router(Protocol):
@@ -150,7 +155,7 @@ class ForcedRouter:
         keep = kept_tokens(grid, self._keep_ratio) if self._mode.sparse_memory else None
         if not self._mode.routed:
             return dense_plan(grid, self._mode, 'forced', keep)
-        count = math.ceil(self._share * grid.count)
+        count = math.ceil(round(self._share * grid.count, 9))
         start = self._frame * count % grid.count
         self._frame += 1
         active = tuple(sorted((start + i) % grid.count for i in range(count)))

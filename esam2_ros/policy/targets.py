@@ -2,6 +2,8 @@
 """What the tracker keeps of each target, and how it looks from outside."""
 
 from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from torch.nn import functional
 from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.results import TargetStatus
 
@@ -20,7 +23,9 @@ from esam2_ros.policy.results import TargetStatus
 class Target:
     """A target: its bank, its segmentation on the newest frame, and its age.
 
-    `prompt` and `prompt_frame` are the newest prompt and the bank index of the frame it was on.
+    `at` is the newest frame's index in the bank; with `committed` False that frame is not
+    remembered and the next one takes its place. `prompt` and `prompt_frame` are the newest prompt
+    and the bank index of the frame it was on.
     """
 
     id: int
@@ -29,8 +34,17 @@ class Target:
     segmentation: Segmentation
     prompt: Prompt
     prompt_frame: int
+    at: int
+    committed: bool = True
+    suspect: bool = False
+    watch: Watch = field(default_factory=Watch)
     age_frames: int = 0
     frames_since_seen: int = 0
+
+    @property
+    def next_at(self) -> int:
+        """The bank index of the next frame."""
+        return self.at + 1 if self.committed else self.at
 
     def status(self, lost_after: int) -> TargetStatus:
         """TRACKED, OCCLUDED or LOST, by how long the target has been out of view."""
@@ -103,3 +117,17 @@ def outline(
     area = moments['m00']
     centroid = (x + 0.5 + moments['m10'] / area, y + 0.5 + moments['m01'] / area)
     return (float(x), float(y), float(x + width), float(y + height)), centroid, round(area)
+
+
+def accumulate(before: Prompt, new: Prompt) -> Prompt:
+    """Clicks on a frame that already has some: SAM2 wants all of them again."""
+    if new.points is None or new.box is not None or before.mask is not None:
+        return new
+    if before.points is None or before.point_labels is None or new.point_labels is None:
+        return replace(new, box=before.box)
+    return Prompt(
+        points=np.concatenate([before.points, new.points]),
+        point_labels=np.concatenate([before.point_labels, new.point_labels]),
+        box=before.box,
+        label=new.label,
+    )

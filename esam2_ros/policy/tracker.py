@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.images import check_image
 from esam2_ros.core.images import resize_to_square
 from esam2_ros.core.memory import MemoryBank
-from esam2_ros.core.plan import idle_plan
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.shortcut import Shortcut
+from esam2_ros.errors import ConfigError
 from esam2_ros.errors import ImageError
 from esam2_ros.errors import ImageSizeError
 from esam2_ros.errors import NoImageError
@@ -27,20 +28,34 @@ from esam2_ros.errors import UnknownTargetError
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import MAX_TARGETS
 from esam2_ros.policy.config import TrackerConfig
-from esam2_ros.policy.frame_path import FramePath
 from esam2_ros.policy.frame_path import make_engine
 from esam2_ros.policy.history import FrameHistory
 from esam2_ros.policy.history import PastFrame
+from esam2_ros.policy.memory_policy import Watch
+from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.persistence import Origin
+from esam2_ros.policy.persistence import check_room
+from esam2_ros.policy.persistence import read_targets
+from esam2_ros.policy.persistence import write_targets
+from esam2_ros.policy.pipeline import Pipeline
 from esam2_ros.policy.results import FrameResult
-from esam2_ros.policy.results import MemoryUse
 from esam2_ros.policy.results import TargetState
-from esam2_ros.policy.routing import Evidence
-from esam2_ros.policy.routing import Mode
-from esam2_ros.policy.routing import PaperRouter
 from esam2_ros.policy.routing import Router
-from esam2_ros.policy.routing import TargetEvidence
 from esam2_ros.policy.targets import Target
+from esam2_ros.policy.targets import accumulate
 from esam2_ros.policy.targets import observe
+
+# Settings that buffers or tables depend on.
+_FIXED = (
+    'prompt_frames',
+    'memory_frames',
+    'prompt_history_s',
+    'prompt_history_bytes',
+    'dtype',
+    'first_routed',
+    'key_cache_bytes',
+    'pack',
+)
 
 
 class StreamingTracker:
@@ -49,6 +64,8 @@ class StreamingTracker:
     A target is added, refined and removed at any time without touching the others. One thread
     owns a tracker. A call that raises leaves it as it was.
     """
+
+    _pipeline: Pipeline
 
     def __init__(
         self,
@@ -62,25 +79,46 @@ class StreamingTracker:
         `router` plans the frames (default: the published rule for the mode of `config`);
         `shortcut` is what windows get that are not computed (default: the identity).
         """
-        self.config = config or TrackerConfig()
-        self._engine = make_engine(model, self.config, shortcut)
-        self._path = FramePath(self._engine, self.config)
-        self._own_router = PaperRouter(
-            Mode(self.config.mode),
-            self.config.keep_ratio,
-            self.config.saliency_mass,
-            self.config.score_threshold,
-        )
-        self._router = router or self._own_router
-        self._evidence: tuple[TargetEvidence, ...] = ()
-        self._prompted = 0  # frame of the newest prompt
-        self._history = FrameHistory(self.config.prompt_history_bytes, self.config.prompt_history_s)
+        self._model = model
+        self._shortcut = shortcut
+        self._router = router
+        self._history = FrameHistory(0, 0.0)
         self._targets: dict[int, Target] = {}
         self._last_id = 0
         self._size: tuple[int, int] | None = None
         self._result: FrameResult | None = None
         # Of the newest frame with all windows, once somebody needs them.
         self._features: Features | None = None
+        self.config = config or TrackerConfig()
+        self._build(self.config)
+
+    def configure(self, config: TrackerConfig) -> None:
+        """Go on with other settings; targets and their memories stay.
+
+        What the memories' buffers or the arithmetic depend on can change only while nothing is
+        tracked: raises ConfigError, and nothing has changed.
+        """
+        changed = [name for name in _FIXED if getattr(self.config, name) != getattr(config, name)]
+        if config.mode != self.config.mode and Mode.STOCK in (config.mode, self.config.mode):
+            changed.append('mode')
+        if changed and self._targets:
+            name = changed[0]
+            raise ConfigError(
+                f'{name} cannot go from {getattr(self.config, name)!r} to'
+                f' {getattr(config, name)!r} while {len(self._targets)} targets are tracked;'
+                ' reset first'
+            )
+        if changed:
+            self._build(config)
+        else:
+            self._pipeline = Pipeline(self._engine, config, self._router, self._pipeline)
+        self.config = config
+
+    def _build(self, config: TrackerConfig) -> None:
+        self._engine = make_engine(self._model, config, self._shortcut)
+        self._history = FrameHistory(config.prompt_history_bytes, config.prompt_history_s)
+        self._pipeline = Pipeline(self._engine, config, self._router)
+        self._features = None
 
     @property
     def result(self) -> FrameResult | None:
@@ -108,7 +146,8 @@ class StreamingTracker:
         check_image(image)
         size = (image.shape[1], image.shape[0])
         self._check_size(size)
-        return self._step(resize_to_square(image, self._engine.image_size), size, stamp)
+        pixels = resize_to_square(image, self._engine.image_size)
+        return self._step(pixels, image, size, stamp)
 
     def step_tensor(
         self, image: Tensor, stamp: int | None = None, size: tuple[int, int] | None = None
@@ -126,7 +165,7 @@ class StreamingTracker:
             )
         size = size or (side, side)
         self._check_size(size)
-        return self._step(image, size, stamp)
+        return self._step(image, None, size, stamp)
 
     @torch.inference_mode()
     def add(self, prompt: Prompt, frame: int | NDArray[np.uint8] | None = None) -> int:
@@ -144,18 +183,18 @@ class StreamingTracker:
         result, size = self._require_frame()
         prompt.check(*size)
         new_id = self._free_id()
-        past, later, index = self._place(result, frame)
+        past, later = self._place(result, frame)
         bank = self._engine.new_bank(target.bank for target in self._targets.values())
         with self._engine.precision():
             features = self._features_of(past)
             segmentation = self._engine.segment_first(features, prompt, size)
-            self._engine.memorise_prompt(features, segmentation, bank, index)
-            segmentation = self._catch_up(bank, segmentation, later, index)
-        target = Target(new_id, prompt.label, bank, segmentation, prompt, index)
+            self._engine.memorise_prompt(features, segmentation, bank, 0)
+            segmentation = self._catch_up(bank, segmentation, later, 0)
+        target = Target(new_id, prompt.label, bank, segmentation, prompt, 0, at=len(later))
         states = observe([target], size, self.config.lost_after_frames, new_frame=False)
         self._targets[new_id] = target
         self._last_id = new_id
-        self._prompted = result.frame_index
+        self._pipeline.prompted = result.frame_index
         self._update(lambda old: (*old, *states))
         return new_id
 
@@ -169,9 +208,11 @@ class StreamingTracker:
         target = self._require_target(target_id)
         result, size = self._require_frame()
         prompt.check(*size)
-        past, later, index = self._place(result, frame)
+        past, later = self._place(result, frame)
+        # Skipped frames leave no gap in the bank: SAM2 recalls the last six frames by number.
+        index = max(target.at - len(later), 0)
         if index == target.prompt_frame:
-            prompt = _accumulate(target.prompt, prompt)
+            prompt = accumulate(target.prompt, prompt)
         previous = None if later else target.segmentation
         with self._engine.precision():
             features = self._features_of(past)
@@ -184,8 +225,10 @@ class StreamingTracker:
             segmentation = self._catch_up(target.bank, segmentation, later, index)
         target.segmentation = segmentation
         target.prompt, target.prompt_frame = prompt, index
+        target.at, target.committed, target.suspect = index + len(later), True, False
+        target.watch, target.bank.suspended = Watch(), False
         target.label = prompt.label or target.label
-        self._prompted = result.frame_index
+        self._pipeline.prompted = result.frame_index
         (state,) = observe([target], size, self.config.lost_after_frames, new_frame=False)
         self._update(lambda old: (state if each.id == target_id else each for each in old))
 
@@ -203,9 +246,48 @@ class StreamingTracker:
 
     def forget_recent(self) -> None:
         """Forget recent frames but no target: what a jump in time calls for."""
+        self._pipeline.jumped = True
         for target in self._targets.values():
             target.bank.forget_recent()
         self._history.clear()
+
+    def save(self, path: str | Path) -> tuple[int, ...]:
+        """Write all targets and their memories to a file; returns their ids.
+
+        Raises MemoryFileError when nothing is tracked or the file cannot be written.
+        """
+        targets = list(self._targets.values())
+        write_targets(Path(path), Origin.of(self._model), self._size, targets)
+        return self.target_ids
+
+    @torch.inference_mode()
+    def load(self, path: str | Path) -> tuple[int, ...]:
+        """Track the targets of a file too; returns their ids.
+
+        They go on with the next image as if there had been no pause; all windows of it are
+        computed. Raises MemoryFileError for a file that is absent, damaged, of another model or
+        with ids in use, ImageSizeError for one of other images, and TooManyTargetsError.
+        """
+        path = Path(path)
+        banks = [target.bank for target in self._targets.values()]
+
+        def new_bank() -> MemoryBank:
+            banks.append(self._engine.new_bank(banks))
+            return banks[-1]
+
+        saved = read_targets(path, Origin.of(self._model), new_bank)
+        check_room(path, saved, self._size, self._targets, self.config.max_targets)
+        ids = tuple(target.id for target in saved.targets)
+        self._targets.update(zip(ids, saved.targets, strict=True))
+        self._last_id = max(self._last_id, *ids)
+        self._size = saved.size
+        if self._result is not None:
+            self._pipeline.prompted = self._result.frame_index
+            states = observe(
+                list(saved.targets), saved.size, self.config.lost_after_frames, new_frame=False
+            )
+            self._update(lambda old: (*old, *states))
+        return ids
 
     def frame_at(self, stamp: int) -> int:
         """The index of the frame with this stamp; UnknownFrameError names what is available."""
@@ -218,61 +300,40 @@ class StreamingTracker:
 
     @torch.inference_mode()
     def _step(
-        self, pixels: NDArray[np.uint8] | Tensor, size: tuple[int, int], stamp: int | None
+        self,
+        pixels: NDArray[np.uint8] | Tensor,
+        image: NDArray[np.uint8] | None,
+        size: tuple[int, int],
+        stamp: int | None,
     ) -> FrameResult:
+        """Track all targets on `pixels` (model size); `image` is what the monitor looks at."""
         clock = StageClock()
         index = 0 if self._result is None else self._result.frame_index + 1
-        past = PastFrame(index, stamp, pixels)
-        targets = list(self._targets.values())
-        plan, tracked, features = idle_plan(self._engine.grid, self.config.mode), None, None
-        if targets:
-            evidence = Evidence(self._evidence, index - self._prompted)
-            plan = self._router.plan(self._engine.grid, evidence)
-            banks = [target.bank for target in targets]
-            with self._engine.precision():
-                with clock.stage('encode'):
-                    active = None if plan.is_dense else plan.active
-                    features = self._engine.encode(self._engine.normalise(pixels), active)
-                tracked = self._path.track(features, banks, index, plan, clock)
-            for target, segmentation in zip(targets, tracked.segmentations, strict=True):
-                target.segmentation = segmentation
-        with clock.stage('mask'):
-            states = observe(targets, size, self.config.lost_after_frames, new_frame=True)
-        self._history.push(past)
-        self._features, self._size = features if plan.is_dense else None, size
-        self._evidence = tracked.evidence if tracked else ()
-        self._result = FrameResult(
-            frame_index=index,
-            stamp=stamp,
-            image_size=size,
-            targets=states,
-            plan=plan,
-            timings=clock.timings(),
-            memory=replace(tracked.use if tracked else MemoryUse(), bytes=self.memory_bytes),
-        )
+        frame = PastFrame(index, stamp, pixels)
+        with clock.stage('motion'):
+            look = self._pipeline.look(
+                pixels if image is None else image, list(self._targets.values())
+            )
+        targets = [] if look.resets else list(self._targets.values())
+        result, features = self._pipeline.run(frame, size, targets, look, clock)
+        if look.resets:
+            self._targets.clear()
+        self._history.push(frame)
+        self._features, self._size = features, size
+        self._result = replace(result, memory=replace(result.memory, bytes=self.memory_bytes))
         return self._result
 
     def _catch_up(
         self, bank: MemoryBank, segmentation: Segmentation, later: list[PastFrame], index: int
     ) -> Segmentation:
         """Track one target through `later`, whose bank indices follow `index` without a gap."""
-        for at, past in enumerate(later, start=index + 1):
-            features = self._features_of(past)
-            plan = self._own_router.plan(self._engine.grid, Evidence((), 0))
-            tracked = self._path.track(features, [bank], at, plan, StageClock())
-            (segmentation,) = tracked.segmentations
-        return segmentation
+        features = [self._features_of(past) for past in later]
+        return self._pipeline.catch_up(bank, features, index) or segmentation
 
-    def _place(
-        self, result: FrameResult, frame: int | None
-    ) -> tuple[PastFrame, list[PastFrame], int]:
-        """The prompted frame, the frames to catch up through, and the prompt's bank index.
-
-        Skipped frames leave no gap in the bank: SAM2 recalls the last six frames by number.
-        """
+    def _place(self, result: FrameResult, frame: int | None) -> tuple[PastFrame, list[PastFrame]]:
+        """The prompted frame and the frames to catch up through."""
         past = self._history.at(result.frame_index if frame is None else frame)
-        later = self._history.after(past.index, self.config.catch_up_frames)
-        return past, later, result.frame_index - len(later)
+        return past, self._history.after(past.index, self.config.catch_up_frames)
 
     def _features_of(self, past: PastFrame) -> Features:
         newest = self._result is not None and past.index == self._result.frame_index
@@ -321,17 +382,3 @@ class StreamingTracker:
             candidate = candidate % MAX_TARGETS + 1
             if candidate not in self._targets:
                 return candidate
-
-
-def _accumulate(before: Prompt, new: Prompt) -> Prompt:
-    """Clicks on a frame that already has some: SAM2 wants all of them again."""
-    if new.points is None or new.box is not None or before.mask is not None:
-        return new
-    if before.points is None or before.point_labels is None or new.point_labels is None:
-        return replace(new, box=before.box)
-    return Prompt(
-        points=np.concatenate([before.points, new.points]),
-        point_labels=np.concatenate([before.point_labels, new.point_labels]),
-        box=before.box,
-        label=new.label,
-    )

@@ -81,9 +81,9 @@ class ContactSheet:
             cv2.imwrite(str(self._path), sheet(self._tiles)[..., ::-1])
 
 
-def sheet(tiles: list[Image]) -> Image:
-    """Tiles in rows of `COLUMNS`, on black."""
-    columns = min(COLUMNS, len(tiles))
+def sheet(tiles: list[Image], columns: int = COLUMNS) -> Image:
+    """Tiles in rows of `columns`, on black."""
+    columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     height, width = (max(tile.shape[axis] for tile in tiles) + GAP for axis in (0, 1))
     canvas = np.zeros((rows * height - GAP, columns * width - GAP, 3), np.uint8)

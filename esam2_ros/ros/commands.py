@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
+from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import TargetState
 
@@ -21,12 +23,17 @@ class Tracker(Protocol):
 
     @property
     def result(self) -> FrameResult | None: ...
+    @property
+    def target_ids(self) -> tuple[int, ...]: ...
+    def configure(self, config: TrackerConfig) -> None: ...
     def step(self, image: NDArray[np.uint8], stamp: int | None = None) -> FrameResult: ...
     def add(self, prompt: Prompt, frame: int | None = None) -> int: ...
     def refine(self, target_id: int, prompt: Prompt, frame: int | None = None) -> None: ...
     def remove(self, target_id: int) -> None: ...
     def reset(self) -> None: ...
     def forget_recent(self) -> None: ...
+    def save(self, path: Path) -> tuple[int, ...]: ...
+    def load(self, path: Path) -> tuple[int, ...]: ...
     def history_span(self) -> tuple[int | None, int | None] | None: ...
 
 
@@ -51,18 +58,36 @@ class ResetCommand:
     """Forget all targets."""
 
 
-Command = PromptCommand | RemoveCommand | ResetCommand
+@dataclass(frozen=True)
+class SaveCommand:
+    """Write all targets to a file."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class LoadCommand:
+    """Go on tracking the targets of a file."""
+
+    path: Path
+
+
+Command = PromptCommand | RemoveCommand | ResetCommand | SaveCommand | LoadCommand
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a command; `header` is that of the image it was applied to."""
+    """What came of a command; `header` is that of the image it was applied to.
+
+    `target_ids` are those of a file that was written or read.
+    """
 
     success: bool
     message: str = ''
     target_id: int = 0
     target: TargetState | None = None
     header: Header = field(default_factory=Header)
+    target_ids: tuple[int, ...] = ()
 
 
 class Ticket:

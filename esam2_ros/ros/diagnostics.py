@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's health, once a second on /diagnostics."""
 
+from collections import Counter
 from collections import deque
 from dataclasses import dataclass
 from dataclasses import field
@@ -11,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 
 from esam2_ros.msg import FrameStats
+from esam2_ros.policy.events import EventKind
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.ros.loading import LoadedTracker
 
@@ -36,6 +38,8 @@ class Record:
     activated: float = 0.0
     loaded: LoadedTracker | None = None
     result: FrameResult | None = None
+    budget_ms: float = 0.0  # 0: none
+    events: Counter[str] = field(default_factory=Counter)  # since the node started
     stats: deque[FrameStats] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
     def frame(self, result: FrameResult, stats: FrameStats) -> None:
@@ -112,12 +116,17 @@ class Diagnostics:
             return self._status('Latency', OK, 'no image processed yet')
         p50, p95 = np.percentile(totals, (50, 95))
         ages = [stats.end_to_end for stats in list(self._record.stats)]
+        budget = self._record.budget_ms
+        level, message = OK, f'{p50:.0f} ms'
+        if 0 < budget < p95:
+            level, message = WARN, f'{p95:.0f} ms (p95) is over the budget of {budget:g} ms'
         return self._status(
             'Latency',
-            OK,
-            f'{p50:.0f} ms',
+            level,
+            message,
             p50_ms=f'{p50:.1f}',
             p95_ms=f'{p95:.1f}',
+            budget_ms=f'{budget:g}',
             end_to_end_p50_ms=f'{np.percentile(ages, 50):.1f}',
         )
 
@@ -127,7 +136,8 @@ class Diagnostics:
         counts = {name: sum(each.state.name == name for each in targets) for name in names}
         level = WARN if counts['LOST'] else OK
         shown = ', '.join(f'{count} {name.lower()}' for name, count in counts.items() if count)
-        return self._status('Tracking', level, shown or 'no targets', **counts)
+        events = {f'events_{kind.name}': self._record.events[kind.name] for kind in EventKind}
+        return self._status('Tracking', level, shown or 'no targets', **counts, **events)
 
     def _memory(self) -> DiagnosticStatus:
         held = self._record.result.memory.bytes if self._record.result else 0

@@ -30,6 +30,7 @@ from sensor_msgs.msg import Image
 from esam2_ros.errors import ConfigError
 from esam2_ros.errors import Esam2Error
 from esam2_ros.msg import PromptArray
+from esam2_ros.policy.modes import Mode
 from esam2_ros.ros.completions import Completions
 from esam2_ros.ros.diagnostics import Diagnostics
 from esam2_ros.ros.diagnostics import Record
@@ -39,11 +40,12 @@ from esam2_ros.ros.loading import load_tracker
 from esam2_ros.ros.mailbox import QUEUE_LENGTH
 from esam2_ros.ros.mailbox import Arrival
 from esam2_ros.ros.outputs import Outputs
-from esam2_ros.ros.parameters import Settings
 from esam2_ros.ros.parameters import changed
 from esam2_ros.ros.parameters import declare
 from esam2_ros.ros.parameters import refusal
 from esam2_ros.ros.services import Services
+from esam2_ros.ros.settings import Settings
+from esam2_ros.ros.tracker_settings import tracker_config
 from esam2_ros.ros.worker import Worker
 
 Loader = Callable[[Settings, Event], LoadedTracker]
@@ -63,7 +65,7 @@ class Esam2Node(LifecycleNode):
         self._load = load
         self._stop = Event()
         self._closed = False
-        self._record = Record(state='unconfigured')
+        self._record = Record(state='unconfigured', budget_ms=self._settings.latency_ms)
         self._loaded: LoadedTracker | None = None
         self._worker: Worker | None = None
         self._inputs: list[Any] = []
@@ -86,6 +88,7 @@ class Esam2Node(LifecycleNode):
         """Load the model and warm it up."""
         self._record.state = 'configuring'
         try:
+            self._outputs.open_trace(self._settings.trace_path)
             self._loaded = self._load(self._settings, self._stop)
         except Esam2Error as error:
             self.get_logger().error(f'cannot be configured: {error}')
@@ -146,6 +149,7 @@ class Esam2Node(LifecycleNode):
             thread.join()
         if self._worker is not None:
             self._worker.stop()
+        self._outputs.close_trace()
 
     def _subscribe(self) -> None:
         compressed = self._settings.image_transport == 'compressed'
@@ -182,6 +186,7 @@ class Esam2Node(LifecycleNode):
         self._stop.clear()
 
     def _drop(self) -> None:
+        self._outputs.close_trace()
         self._worker = self._loaded = None
         self._record.loaded = self._record.result = None
         self._record.stats.clear()
@@ -217,10 +222,26 @@ class Esam2Node(LifecycleNode):
 
     def _set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
-            self._settings = changed(self._settings, parameters)
+            settings = changed(self._settings, parameters)
+            self._configure(settings)
         except ConfigError as error:
             return refusal(error)
+        self._settings = settings
+        self._record.budget_ms = settings.latency_ms
         return SetParametersResult(successful=True)
+
+    def _configure(self, settings: Settings) -> None:
+        """Hand settings to the tracker; ConfigError where it cannot take them now."""
+        before, after = tracker_config(self._settings), tracker_config(settings)
+        if self._worker is None or before == after:
+            return
+        rebuilt = before.mode != after.mode and Mode.STOCK in (before.mode, after.mode)
+        if rebuilt and self._worker.is_tracking:
+            raise ConfigError(
+                f'routing.mode cannot go from {before.mode!r} to {after.mode!r} while targets are'
+                ' tracked; reset first'
+            )
+        self._worker.configure(after)
 
     def _autostart(self) -> None:
         configured = self.trigger_configure() == TransitionCallbackReturn.SUCCESS

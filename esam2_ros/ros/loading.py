@@ -6,7 +6,7 @@ from threading import Event
 from time import perf_counter
 
 from esam2_ros.ros.commands import Tracker
-from esam2_ros.ros.parameters import Settings
+from esam2_ros.ros.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,17 +24,18 @@ class LoadedTracker:
 def load_tracker(settings: Settings, stop: Event) -> LoadedTracker:
     """Load the model, run it once on a blank image, and return a fresh tracker on it.
 
-    Raises CheckpointError or ConfigError as `load_model`, and InterruptedWorkError once
-    `stop` is set.
+    Raises CheckpointError or ConfigError as `load_model` and `load_shortcut`, and
+    InterruptedWorkError once `stop` is set.
     """
     # PyTorch takes seconds to import: here, the node answers meanwhile.
     import numpy as np
 
     from esam2_ros.core.prompts import Prompt
-    from esam2_ros.policy.config import TrackerConfig
     from esam2_ros.policy.tracker import StreamingTracker
     from esam2_ros.ros.interrupt import make_interruptible
+    from esam2_ros.ros.tracker_settings import tracker_config
     from esam2_ros.weights.loading import load_model
+    from esam2_ros.weights.shortcuts import load_shortcut
 
     started = perf_counter()
     model = load_model(
@@ -45,22 +46,16 @@ def load_tracker(settings: Settings, stop: Event) -> LoadedTracker:
         settings.seed,
     )
     make_interruptible(model, stop)
-    config = TrackerConfig(
-        prompt_frames=settings.prompt_frames,
-        memory_frames=settings.memory_frames,
-        max_targets=settings.max_targets,
-        lost_after_frames=settings.lost_after_frames,
-        prompt_history_s=settings.prompt_history_s,
-        dtype=settings.dtype,
-    )
-    rehearsal = StreamingTracker(model, config)
+    shortcut = load_shortcut(model, settings.shortcut_checkpoint)
+    config = tracker_config(settings)
+    rehearsal = StreamingTracker(model, config, shortcut=shortcut)
     side = model.image_size
     blank = np.zeros((side, side, 3), np.uint8)
     rehearsal.step(blank)
     rehearsal.add(Prompt(box=(0, 0, side / 2, side / 2)))
     rehearsal.step(blank)
     return LoadedTracker(
-        tracker=StreamingTracker(model, config),
+        tracker=StreamingTracker(model, config, shortcut=shortcut),
         model=settings.model_name,
         device=str(model.device),
         dtype=settings.dtype,

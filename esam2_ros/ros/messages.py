@@ -8,15 +8,21 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from esam2_ros.core.plan import FramePlan
 from esam2_ros.msg import FrameStats
 from esam2_ros.msg import TrackArray
 from esam2_ros.msg import TrackedTarget
+from esam2_ros.policy.monitor.values import SceneView
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.results import TargetStatus
 from esam2_ros.ros.labels import label_image
 
 LABEL_TYPES: dict[str, type[np.unsignedinteger]] = {'mono8': np.uint8, '16UC1': np.uint16}
+# Why a window was computed, by the counts of FrameStats; other reasons are of all windows.
+_OBJECT = ('mask', 'saliency', 'motion', 'margin')
+_CHANGED = ('changed',)
+_REFRESH = ('refresh',)
 _STATES = {
     TargetStatus.TRACKED: TrackedTarget.TRACKED,
     TargetStatus.OCCLUDED: TrackedTarget.OCCLUDED,
@@ -59,7 +65,8 @@ def target_message(target: TargetState) -> TrackedTarget:
 
 def tracks_message(header: Header, result: FrameResult) -> TrackArray:
     """All targets of a frame."""
-    targets = [target_message(target) for target in result.targets]
+    by_id = sorted(result.targets, key=lambda target: target.id)
+    targets = [target_message(target) for target in by_id]
     return TrackArray(header=header, frame_index=result.frame_index, targets=targets)
 
 
@@ -88,6 +95,7 @@ def image_message(header: Header, pixels: NDArray[np.unsignedinteger], encoding:
 def stats_message(header: Header, result: FrameResult, passage: Passage) -> FrameStats:
     """Time, routing and memory of a frame."""
     plan, timings, memory = result.plan, result.timings, result.memory
+    view = result.view or SceneView()
     tracked = sum(target.state is TargetStatus.TRACKED for target in result.targets)
     return FrameStats(
         header=header,
@@ -103,10 +111,14 @@ def stats_message(header: Header, result: FrameResult, passage: Passage) -> Fram
         publish=passage.publish,
         total=passage.total,
         end_to_end=passage.end_to_end,
-        motion_class=FrameStats.NORMAL,
+        frame_difference=float(view.frame_difference),
+        motion_class=getattr(FrameStats, view.motion_class.name),
         route_mode=plan.mode,
         route_reason=', '.join(sorted(set(plan.reasons))),
         windows_total=plan.grid.count,
+        windows_object=_count(plan, _OBJECT),
+        windows_changed=_count(plan, _CHANGED),
+        windows_refresh=_count(plan, _REFRESH),
         windows_active=len(plan.active),
         memory_frames=memory.frames,
         memory_keys_kept=memory.keys_kept,
@@ -114,3 +126,8 @@ def stats_message(header: Header, result: FrameResult, passage: Passage) -> Fram
         memory_bytes=memory.bytes,
         targets_active=tracked,
     )
+
+
+def _count(plan: FramePlan, reasons: tuple[str, ...]) -> int:
+    """How many windows were computed for one of `reasons`."""
+    return sum(reason in reasons for reason in plan.reasons)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from esam2_ros.ros.parameters import parameter_table
+from esam2_ros.ros.settings import parameter_table
 
 BEGIN = '<!-- parameters: written by python -m esam2_ros.ros.parameter_docs -->'
 END = '<!-- end of parameters -->'

@@ -16,19 +16,24 @@ from std_srvs.srv import Trigger
 from esam2_ros.errors import Esam2Error
 from esam2_ros.msg import PromptArray
 from esam2_ros.ros.commands import Command
+from esam2_ros.ros.commands import LoadCommand
 from esam2_ros.ros.commands import Outcome
 from esam2_ros.ros.commands import PromptCommand
 from esam2_ros.ros.commands import RemoveCommand
 from esam2_ros.ros.commands import ResetCommand
+from esam2_ros.ros.commands import SaveCommand
 from esam2_ros.ros.completions import Completions
+from esam2_ros.ros.memory_path import memory_path
 from esam2_ros.ros.messages import target_message
-from esam2_ros.ros.parameters import Settings
 from esam2_ros.ros.prompts import to_prompt
+from esam2_ros.ros.settings import Settings
 from esam2_ros.ros.stamps import nanoseconds
 from esam2_ros.ros.worker import Worker
 from esam2_ros.srv import AddTarget
 from esam2_ros.srv import ListTargets
+from esam2_ros.srv import LoadMemory
 from esam2_ros.srv import RemoveTarget
+from esam2_ros.srv import SaveMemory
 
 
 class Services:
@@ -52,6 +57,8 @@ class Services:
             (AddTarget, 'add_target', self._add),
             (RemoveTarget, 'remove_target', self._remove),
             (ListTargets, 'list_targets', self._list),
+            (SaveMemory, 'save_memory', self._save),
+            (LoadMemory, 'load_memory', self._load),
             (Trigger, 'reset', self._reset),
             (SetBool, 'set_enabled', self._set_enabled),
         ):
@@ -82,6 +89,26 @@ class Services:
     async def _reset(self, request: Any, response: Any) -> Any:
         outcome = await self._run(ResetCommand())
         response.success, response.message = outcome.success, outcome.message
+        return response
+
+    async def _save(self, request: Any, response: Any) -> Any:
+        return await self._file(SaveCommand, request, response)
+
+    async def _load(self, request: Any, response: Any) -> Any:
+        return await self._file(LoadCommand, request, response)
+
+    async def _file(
+        self, kind: type[SaveCommand | LoadCommand], request: Any, response: Any
+    ) -> Any:
+        try:
+            path = memory_path(self._settings().memory_directory, request.path)
+        except Esam2Error as error:
+            response.message = str(error)
+            return response
+        outcome = await self._run(kind(path))
+        response.success, response.message = outcome.success, outcome.message
+        response.target_ids = outcome.target_ids
+        response.path = str(path) if outcome.success else ''
         return response
 
     def _list(self, request: Any, response: Any) -> Any:

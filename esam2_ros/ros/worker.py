@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from esam2_ros.errors import ConfigError
 from esam2_ros.errors import Esam2Error
+from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.results import FrameResult
+from esam2_ros.ros.applying import apply
 from esam2_ros.ros.commands import Command
 from esam2_ros.ros.commands import Outcome
 from esam2_ros.ros.commands import PromptCommand
-from esam2_ros.ros.commands import RemoveCommand
 from esam2_ros.ros.commands import Ticket
 from esam2_ros.ros.commands import Tracker
 from esam2_ros.ros.frame_log import FrameLog
@@ -57,9 +59,10 @@ class Sink(Protocol):
     """Where the worker's news go; called in the worker's thread."""
 
     def frame(self, frame: ProcessedFrame) -> None: ...
-    def applied(self, command: Command, outcome: Outcome) -> None: ...
+    def applied(self, command: Command, outcome: Outcome, newest: 'Snapshot') -> None: ...
     def refused(self, arrival: Arrival, error: Esam2Error) -> None: ...
     def time_jumped(self, header: Header, seconds: float) -> None: ...
+    def not_configured(self, error: ConfigError) -> None: ...
     def failed(self, error: Exception) -> None: ...
 
 
@@ -86,6 +89,7 @@ class Worker:
         self._frames = FrameLog()
         self._last_stamp = 0
         self._unprocessed = 0
+        self._config: TrackerConfig | None = None  # wanted, and not yet handed to the tracker
         self._wake = Condition()
         self._stop = stop or Event()
         self._thread: Thread | None = None
@@ -132,6 +136,17 @@ class Worker:
             self._wake.notify()
         return ticket
 
+    def configure(self, config: TrackerConfig) -> None:
+        """Have the tracker go on with other settings, before the next image or command."""
+        with self._wake:
+            self._config = config
+            self._wake.notify()
+
+    @property
+    def is_tracking(self) -> bool:
+        """Whether there are targets."""
+        return bool(self._tracker.target_ids)
+
     def pause(self) -> None:
         """Take no images until `resume`; targets and memory stay."""
         with self._wake:
@@ -146,14 +161,19 @@ class Worker:
         while True:
             with self._wake:
                 self._wake.wait_for(
-                    lambda: self._stop.is_set() or self._tickets or len(self._mailbox)
+                    lambda: (
+                        self._stop.is_set() or self._config or self._tickets or len(self._mailbox)
+                    )
                 )
                 if self._stop.is_set():
                     return
+                config, self._config = self._config, None
                 tickets = list(self._tickets)
                 self._tickets.clear()
                 taken = None if tickets else self._mailbox.take()
             try:
+                if config is not None:
+                    self._configure(config)
                 for ticket in tickets:
                     self._serve(ticket)
                 if taken is not None:
@@ -162,6 +182,12 @@ class Worker:
                 return
             except Exception as error:  # whatever it is, the next image is another chance
                 self._sink.failed(error)
+
+    def _configure(self, config: TrackerConfig) -> None:
+        try:
+            self._tracker.configure(config)
+        except ConfigError as error:
+            self._sink.not_configured(error)
 
     def _process(self, taken: Taken) -> None:
         started = perf_counter()
@@ -211,7 +237,8 @@ class Worker:
             return
         outcome = Outcome(False, 'interrupted')
         try:
-            outcome = self._apply(command)
+            outcome = apply(command, self._tracker, self._frames, self.snapshot.header)
+            self.snapshot = Snapshot(self.snapshot.header, self._tracker.result)
         except Esam2Error as error:
             outcome = Outcome(False, str(error))
         except InterruptedWorkError:
@@ -222,37 +249,4 @@ class Worker:
         finally:
             ticket.answer(outcome)
         if outcome.success:
-            self._sink.applied(command, outcome)
-
-    def _apply(self, command: Command) -> Outcome:
-        if isinstance(command, PromptCommand):
-            outcome = self._prompt(command)
-        elif isinstance(command, RemoveCommand):
-            self._tracker.remove(command.target_id)
-            outcome = Outcome(True, target_id=command.target_id, header=self.snapshot.header)
-        else:
-            self._tracker.reset()
-            outcome = Outcome(True, header=self.snapshot.header)
-        self.snapshot = Snapshot(self.snapshot.header, self._tracker.result)
-        return outcome
-
-    def _prompt(self, command: PromptCommand) -> Outcome:
-        frame = self._frames.at(command.stamp) if command.stamp else self._frames.newest
-        index = None if frame is None else frame.index
-        message = ''
-        if frame is not None and command.stamp not in (0, frame.stamp):
-            offset = (frame.stamp - command.stamp) / 1e6
-            message = f'that image was dropped; applied to the nearest one, {offset:+.1f} ms'
-        target_id = command.target_id
-        if target_id:
-            self._tracker.refine(target_id, command.prompt, index)
-        else:
-            target_id = self._tracker.add(command.prompt, index)
-        result = self._tracker.result
-        return Outcome(
-            True,
-            message,
-            target_id,
-            None if result is None else result.target(target_id),
-            Header() if frame is None else frame.header,
-        )
+            self._sink.applied(command, outcome, self.snapshot)

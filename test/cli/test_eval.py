@@ -57,7 +57,7 @@ def test_table(root, capsys):
     ('arguments', 'message'),
     [
         (['--sequences', 'car'], 'no clip named car; there are: changing, moving'),
-        (['--modes', 'fast'], "unknown mode 'fast'; allowed: exact, stock, copy_first, flow_warp"),
+        (['--modes', 'fast'], "unknown mode 'fast'; allowed: exact, swr, smr, paper"),
         (['--resume'], '--resume needs --out'),
         (['--model', 'huge'], "unknown model 'huge'"),
         ([*RANDOM, '--image-size', '100'], 'image_size is 100; allowed: a multiple of 64'),

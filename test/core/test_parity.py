@@ -70,11 +70,12 @@ def ours(prompt):
 def teach(tracker, stream, target, before):
     """Overwrite a target's bank with what stock remembers of the frames before `before`."""
     bank = tracker._targets[target].bank
+    added = before - 1 - tracker._targets[target].at  # a bank counts frames from its own first
     for kind, write in (('non_cond', bank.write_recent), ('cond', bank.write_prompt)):
         for frame, out in sorted(stream.outputs(target, kind).items()):
             if frame < before:
                 memory = out['maskmem_features'][0].float().flatten(1).T
-                write(frame, memory, out['obj_ptr'][0])
+                write(frame - added, memory, out['obj_ptr'][0])
 
 
 def run(model, frames, prompts, *, config=None, stock_model=None, taught=False, stop=FRAMES):

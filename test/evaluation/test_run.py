@@ -221,7 +221,7 @@ def test_picking_modes():
     assert [mode.name for mode in pick_modes(['exact'])] == ['exact', 'copy_first', 'flow_warp']
     assert [mode.name for mode in pick_modes(['flow_warp'], floors=False)] == ['flow_warp']
     assert isinstance(pick_modes(['flow_warp'])[0], Floor)
-    with pytest.raises(ConfigError, match="unknown mode 'fast'; allowed: exact, stock, copy_first"):
+    with pytest.raises(ConfigError, match="unknown mode 'fast'; allowed: exact, swr, smr, paper, "):
         pick_modes(['exact', 'fast'])
     with pytest.raises(ConfigError, match='no mode is given'):
         pick_modes([], floors=False)

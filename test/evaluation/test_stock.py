@@ -87,4 +87,4 @@ def test_no_target_yet(model):
     setup = Setup(model, TrackerConfig())
     first = MODES['exact'].start(3, setup).step(IMAGES[0], {})
     assert not first.labels.any()
-    assert first.active == 1
+    assert first.active == 0

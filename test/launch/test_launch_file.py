@@ -106,7 +106,7 @@ def test_every_argument_is_there_and_described(recorded):
 
 @pytest.mark.parametrize('argument', ['model', 'device', 'image_transport'])
 def test_choices_are_those_of_the_parameters(recorded, argument):
-    from esam2_ros.ros.parameters import parameter_table
+    from esam2_ros.ros.settings import parameter_table
 
     parameter = {'model': 'model.name', 'device': 'model.device'}.get(argument, argument)
     allowed = parameter_table()[parameter][1].choices

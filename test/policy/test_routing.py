@@ -15,9 +15,9 @@ from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.plan import dense_plan
 from esam2_ros.errors import ConfigError
+from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.routing import Evidence
 from esam2_ros.policy.routing import ForcedRouter
-from esam2_ros.policy.routing import Mode
 from esam2_ros.policy.routing import PaperRouter
 from esam2_ros.policy.routing import ReplayedRouter
 from esam2_ros.policy.routing import TargetEvidence

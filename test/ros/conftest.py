@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import rclpy
@@ -30,6 +31,13 @@ from esam2_ros.ros.messages import image_message
 def picture(width=96, height=64):
     """An image message without a header."""
     pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    return image_message(Header(), pixels, 'rgb8')
+
+
+def scene(seed, width=160, height=120):
+    """An image message of soft coloured spots, other ones for each seed."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     return image_message(Header(), pixels, 'rgb8')
 
 

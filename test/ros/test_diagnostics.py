@@ -6,10 +6,12 @@ import time
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
+from esam2_ros.msg import FrameStats
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
+from esam2_ros.policy.events import EventKind
 from esam2_ros.ros.diagnostics import Diagnostics
 from esam2_ros.ros.diagnostics import Record
 
@@ -83,3 +85,23 @@ def test_a_level_rises_at_once_and_falls_after_three_better_periods():
         record.state, record.last_image = state, time.monotonic()
         levels.append(diagnostics.statuses()[0].level)
     assert levels == [WARN, WARN, WARN, OK, OK, WARN]
+
+
+def test_a_frame_over_the_budget_is_a_warning():
+    record = Record(budget_ms=20.0)
+    record.stats += [FrameStats(total=10.0)] * 20
+    assert Diagnostics(record).statuses()[1].level == OK
+    record.stats += [FrameStats(total=31.0)] * 20
+    status = Diagnostics(record).statuses()[1]
+    assert (status.level, status.message) == (WARN, '31 ms (p95) is over the budget of 20 ms')
+
+
+def test_events_are_counted_by_kind():
+    record = Record()
+    record.events.update(['SCENE_CUT', 'SCENE_CUT', 'TARGET_LOST'])
+    counted = values(Diagnostics(record).statuses()[2])
+    assert {name for name in counted if name.startswith('events_')} == {
+        f'events_{kind.name}' for kind in EventKind
+    }
+    assert (counted['events_SCENE_CUT'], counted['events_TARGET_LOST']) == ('2', '1')
+    assert counted['events_RESET'] == '0'

@@ -4,16 +4,24 @@
 import numpy as np
 import pytest
 import torch
+from esam2_ros.msg import Event
+from esam2_ros.msg import FrameStats
 from esam2_ros.msg import TrackedTarget
 from std_msgs.msg import Header
 
+from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.plan import dense_plan
+from esam2_ros.policy.events import EventKind
+from esam2_ros.policy.events import TrackerEvent
+from esam2_ros.policy.monitor.values import MotionClass
+from esam2_ros.policy.monitor.values import SceneView
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import MemoryUse
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.results import TargetStatus
 from esam2_ros.policy.results import Timings
+from esam2_ros.ros.events import event_message
 from esam2_ros.ros.images import mono8
 from esam2_ros.ros.messages import Passage
 from esam2_ros.ros.messages import labels_message
@@ -47,9 +55,12 @@ def target(target_id, columns, logit, state=TargetStatus.TRACKED):
     )
 
 
-def result(*targets):
+GRID = WindowGrid(4, 4, 64, 256)
+
+
+def result(*targets, plan=None, view=None):
     """A result of these targets."""
-    plan = dense_plan(WindowGrid(4, 4, 64, 256))
+    plan = plan or dense_plan(GRID)
     return FrameResult(
         frame_index=41,
         stamp=None,
@@ -58,6 +69,7 @@ def result(*targets):
         plan=plan,
         timings=Timings(1.0, 2.0, 3.0, 4.0, 10.0),
         memory=MemoryUse(3, 10, 20, 1000),
+        view=view,
     )
 
 
@@ -125,3 +137,38 @@ def test_statistics_hold_the_timings_and_what_memory_was_read():
     assert (message.memory_frames, message.memory_bytes) == (3, 1000)
     assert (message.memory_keys_kept, message.memory_keys_total) == (10, 20)
     assert message.windows_active == message.windows_total > 0
+
+
+def test_statistics_count_windows_by_why_they_were_computed():
+    reasons = ('mask', 'saliency', 'motion', 'margin', 'search', 'refresh', 'refresh', 'changed')
+    plan = FramePlan('paper', GRID, tuple(range(8)), reasons)
+    message = stats_message(HEADER, result(plan=plan), Passage(*[0.0] * 6, 0))
+    assert (message.windows_total, message.windows_active) == (16, 8)
+    assert (message.windows_object, message.windows_refresh, message.windows_changed) == (4, 2, 1)
+    assert message.route_mode == 'paper'
+    assert message.route_reason == 'changed, margin, mask, motion, refresh, saliency, search'
+
+
+@pytest.mark.parametrize('motion', MotionClass)
+def test_statistics_tell_what_the_monitor_saw(motion):
+    view = SceneView(motion, frame_difference=12.5)
+    message = stats_message(HEADER, result(view=view), Passage(*[0.0] * 6, 0))
+    assert message.motion_class == getattr(FrameStats, motion.name) == motion.value
+    assert message.frame_difference == 12.5
+
+
+def test_without_a_monitor_statistics_say_normal():
+    message = stats_message(HEADER, result(), Passage(*[0.0] * 6, 0))
+    assert (message.motion_class, message.frame_difference) == (FrameStats.NORMAL, 0.0)
+
+
+@pytest.mark.parametrize('kind', EventKind)
+def test_events_have_the_same_name_and_number_in_the_message(kind):
+    message = event_message(HEADER, TrackerEvent(kind, 7, 2.5, 'why'))
+    assert message.kind == getattr(Event, kind.name)
+    assert (message.header, message.target_id, message.value, message.text) == (
+        HEADER,
+        7,
+        2.5,
+        'why',
+    )

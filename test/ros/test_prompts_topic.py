@@ -10,6 +10,7 @@ from esam2_ros.msg import Event
 from esam2_ros.msg import Prompt
 from esam2_ros.msg import PromptArray
 from esam2_ros.srv import ListTargets
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -100,11 +101,27 @@ def test_a_prompt_on_a_dropped_image_lands_on_the_nearest_and_the_answer_says_so
     assert answer.message == 'that image was dropped; applied to the nearest one, -10.0 ms'
 
 
+def test_a_prompt_publishes_the_newest_image_again(node):
+    sent = node.step()
+    node.wait(lambda: len(node.got['labels']) == 1)
+    assert node.add_box().success
+    node.wait(lambda: len(node.got['labels']) == len(node.got['tracks']) == 2)
+    tracks, labels = node.got['tracks'][-1], node.got['labels'][-1]
+    assert tracks.header == labels.header == sent.header
+    (target,) = tracks.targets
+    assert target.age_frames == 0
+    assert np.count_nonzero(np.array(labels.data)) == target.area_px
+    assert node.add_box((0.0, 0.0, 500.0, 9.0)).success is False
+    node.step()
+    node.wait(lambda: len(node.got['labels']) == 3)
+    assert len(node.got['frame_stats']) == 2
+
+
 def test_the_overlay_is_drawn_only_while_somebody_subscribes(node, monkeypatch):
     drawn = []
     real = esam2_ros.overlay.draw_overlay
     monkeypatch.setattr(
-        esam2_ros.overlay, 'draw_overlay', lambda *given: drawn.append(1) or real(*given)
+        esam2_ros.overlay, 'draw_overlay', lambda *given: drawn.append(given[2]) or real(*given)
     )
     node.step()
     assert not drawn
@@ -116,11 +133,14 @@ def test_the_overlay_is_drawn_only_while_somebody_subscribes(node, monkeypatch):
     node.wait(lambda: got)
     assert (got[0].header, got[0].encoding) == (sent.header, 'rgb8')
     assert (got[0].width, got[0].height, len(got[0].data)) == (96, 64, 96 * 64 * 3)
+    node.node.set_parameters([Parameter('publish.overlay_windows', value=True)])
+    node.step()
+    assert drawn == [None, node.node._worker.snapshot.result.plan]
     node.client.destroy_subscription(subscription)
     node.wait(lambda: publisher.get_subscription_count() == 0)
     count = len(drawn)
     node.step()
-    assert count == len(drawn) == 1
+    assert count == len(drawn) == 2
 
 
 def burst(node, count):

@@ -3,11 +3,18 @@
 
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+
+
+class Motion(Protocol):
+    """A vector that changes with time, in frames."""
+
+    def at(self, t: float) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,17 @@ class Wave:
     def at(self, t: float) -> NDArray[np.float64]:
         wave = np.sin(self.rate * t + self.phase) - np.sin(self.phase)
         return self.start + self.drift * t + self.swing * wave
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """points [T, n], one a frame; straight between them, and still before and after."""
+
+    points: NDArray[np.float64]
+
+    def at(self, t: float) -> NDArray[np.float64]:
+        times = np.arange(len(self.points))
+        return np.array([np.interp(t, times, column) for column in self.points.T])
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,7 @@ class Excursion:
 class Path:
     """Where an object is: place in frame widths, turn in radians, size and squeeze as logs."""
 
-    place: Wave
+    place: Motion
     turn: Wave
     size: Wave
     squeeze: Wave
@@ -98,7 +116,7 @@ def random_path(rng: np.random.Generator, place: tuple[float, float], speed: flo
 class Camera:
     """Pan in frame widths, zoom as a log, and shake in frame widths a frame."""
 
-    pan: Wave
+    pan: Motion
     zoom: Wave
     shake: float
     seed: int

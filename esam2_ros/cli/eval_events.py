@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esam2 eval events`: what cuts, fast motion and occlusions do to each mode."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+from typing import Literal
+
+import typer
+
+from esam2_ros.cli.names import names
+from esam2_ros.errors import ConfigError
+
+TABLE_WIDTH = 110
+
+
+def events(
+    classes: Annotated[
+        str,
+        typer.Option(
+            help='With commas: calm, cut, cut_back, flash, pan, shake, fast_20, fast_40, fast_60, '
+            'occlusion, reentry, lookalike, exposure; default: all.'
+        ),
+    ] = '',
+    modes: Annotated[
+        str,
+        typer.Option(
+            help='With commas: exact, swr, smr, paper, paper_monitor, stock, copy_first, flow_warp.'
+        ),
+    ] = 'exact,paper,paper_monitor',
+    clips: Annotated[int, typer.Option(min=1, help='Clips of each class.')] = 4,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of the clips.')] = 0,
+    model: Annotated[
+        str, typer.Option('--model', '-m', help="compact, or 'sam2.1_hiera_tiny', 'tiny' ...")
+    ] = 'compact',
+    checkpoint: Annotated[
+        str, typer.Option(help="Checkpoint file, or 'random'; default: the packaged or fetched.")
+    ] = '',
+    size: Annotated[
+        int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
+    ] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N.')] = 'auto',
+    prompt: Annotated[
+        Literal['mask', 'box', 'point'],
+        typer.Option(help="How the target is shown on frame 0, made from that frame's mask."),
+    ] = 'mask',
+    sheet: Annotated[
+        Path | None, typer.Option(help='Folder for one contact sheet a class, its first clip.')
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help='Folder for one mp4 a class, the modes side by side.')
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help='Folder for the scores of each clip and the report.')
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Take finished clips from --out, do the others.')
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option('--json', help='Print one JSON object and nothing else.')
+    ] = False,
+) -> None:
+    """Score modes on made clips in which one thing happens to the target.
+
+    A clip is 640 x 360, calm for 10 frames, and goes on for 30 frames after the event; clips of
+    one number share their scene, and `calm` is the control without an event. J&F is 0..1, a mean
+    over all frames but the prompted one. One clip of every class is about 590 frames in each mode.
+    """
+    from rich.console import Console
+
+    from esam2_ros.cli.progress import named_progress
+    from esam2_ros.core.models import model_spec
+    from esam2_ros.evaluation.event_pictures import Gallery
+    from esam2_ros.evaluation.event_report import event_table
+    from esam2_ros.evaluation.events import EventJob
+    from esam2_ros.evaluation.events import pick_classes
+    from esam2_ros.evaluation.job import Job
+    from esam2_ros.evaluation.modes import pick_modes
+    from esam2_ros.evaluation.segmenter import PromptKind
+
+    if resume and out is None:
+        raise ConfigError('--resume needs --out, the folder of the run to go on with')
+    spec = model_spec(model)
+    job = Job(
+        modes=pick_modes(names(modes), floors=False),
+        model=spec.name,
+        checkpoint=checkpoint,
+        image_size=spec.image_size if size is None else size,
+        device=device,
+        prompt=PromptKind(prompt),
+    )
+    run = EventJob(job, pick_classes(names(classes)), clips, seed)
+    gallery = Gallery(sheet, video) if sheet or video else None
+    with named_progress(len(run.classes) * clips, 'clips') as advance:
+        scores, report = run.run(advance, out, resume, gallery)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    console = Console()
+    if not console.is_terminal:
+        # Rich takes a file to be 80 columns wide.
+        console = Console(width=TABLE_WIDTH)
+    console.print(event_table(scores))
+    typer.echo(f'preset {job.preset}')

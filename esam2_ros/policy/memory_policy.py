@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which frames a target remembers: the gate, the suspicion, the anchors, and what a cut does.
+
+SAM2 remembers every frame. Published variants that need no training remember only frames that
+look right (SAMURAI, arXiv 2411.11922), and keep a few of the times when a look-alike was near
+(DAM4SAM, arXiv 2411.17576). The rules here follow them.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from dataclasses import field
+from statistics import median
+
+from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.monitor.values import MotionClass
+
+AREAS = 10  # frames whose areas say what is usual
+TRUSTED = 3  # frames in view after a cut until what was remembered before it counts again
+_JUMP = 3.0  # times the usual area, or a third of it
+_ANCHOR_IOU = 0.8
+_ANCHOR_AREA = 0.2
+_ANCHOR_GAP = 5
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the model says of a target on a frame.
+
+    score         predicted IoU
+    object_logit  above 0 when it is in view
+    area          of its mask, share of the image
+    rival         how much the best other candidate mask differs from the chosen one, 0..1
+    """
+
+    score: float
+    object_logit: float
+    area: float
+    rival: float = 0.0
+
+    @property
+    def seen(self) -> bool:
+        """Whether the target is in view."""
+        return self.object_logit > 0 and self.area > 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with a frame's memory.
+
+    write    remember the frame
+    suspect  the mask jumped implausibly; `jump` is its area over the usual one
+    anchor   keep the memory for good, beside the prompts
+    release  memories from before a cut count again (True), or are dropped (False); None: neither
+    """
+
+    write: bool
+    suspect: bool = False
+    jump: float = 1.0
+    anchor: bool = False
+    release: bool | None = None
+
+
+@dataclass
+class Watch:
+    """What the policy keeps of one target, bounded."""
+
+    areas: deque[float] = field(default_factory=lambda: deque(maxlen=AREAS))
+    suspended: bool = False
+    streak: int = 0
+    doubtful: int = 0
+    since_anchor: int = 0
+
+    def cut(self) -> None:
+        """The scene changed: what was just seen of the target says nothing of this one."""
+        self.suspended, self.streak, self.doubtful = True, 0, 0
+        self.areas.clear()
+
+
+def judge(watch: Watch, sighting: Sighting, motion: MotionClass, config: TrackerConfig) -> Verdict:
+    """Judge a frame and bring `watch` up to date."""
+    good = (
+        sighting.seen
+        and sighting.score >= config.min_iou
+        and sighting.object_logit > config.min_score
+    )
+    watch.streak = watch.streak + 1 if sighting.seen else 0
+    watch.doubtful += sighting.seen and not good
+    watch.since_anchor += 1
+    release = None
+    if watch.suspended:
+        if watch.streak < TRUSTED:
+            return Verdict(write=False)
+        watch.suspended, release = False, watch.doubtful == 0
+    if not good or motion is MotionClass.CUT:
+        return Verdict(write=False, release=release)
+    usual = median(watch.areas) if len(watch.areas) == AREAS else sighting.area
+    jump = sighting.area / usual
+    # A size that stays is no longer a jump: the usual one follows.
+    watch.areas.append(sighting.area)
+    if not 1 / _JUMP <= jump <= _JUMP:
+        return Verdict(write=False, suspect=True, jump=jump, release=release)
+    anchor = (
+        config.anchors > 0
+        and len(watch.areas) == AREAS
+        and sighting.score > _ANCHOR_IOU
+        and abs(jump - 1) <= _ANCHOR_AREA
+        and sighting.rival > 0
+        and watch.since_anchor >= _ANCHOR_GAP
+    )
+    if anchor:
+        watch.since_anchor = 0
+    return Verdict(write=True, jump=jump, anchor=anchor, release=release)

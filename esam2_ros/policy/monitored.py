@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published rule, told what the current frame shows: where it fails, more is computed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from esam2_ros.core.plan import FramePlan
+from esam2_ros.core.plan import WindowGrid
+from esam2_ros.core.plan import dense_plan
+from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.monitor.values import MotionClass
+from esam2_ros.policy.routing import Evidence
+from esam2_ros.policy.routing import kept_tokens
+from esam2_ros.policy.routing import object_windows
+
+_STRIDE = 4  # model pixels a pixel of the small masks
+# A LOST target: every so many frames all windows, else this share of them in turn.
+_SEARCH_EVERY = 5
+_SEARCH_SHARE = 3
+MOVING = (MotionClass.PAN, MotionClass.SHAKE, MotionClass.FAST)
+
+
+@dataclass(frozen=True)
+class MonitoredRouter:
+    """The rule for a monitored stream; `mode`, `saliency_mass`, `score_threshold` as published.
+
+    lost_after  frames out of view after which the whole image is searched in turns only
+    """
+
+    mode: Mode
+    saliency_mass: float
+    score_threshold: float
+    lost_after: int
+
+    def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
+        """All windows where the last frame says nothing of this one; else the masks, moved."""
+        allowance, view = evidence.allowance, evidence.view
+        if allowance is None or view is None:
+            raise ValueError('a monitored plan needs the view of the frame and an allowance')
+        keep = None
+        if self.mode.sparse_memory:
+            keep = kept_tokens(grid, allowance.keep_ratio)
+        whole = self._whole(evidence)
+        if whole or not self.mode.routed:
+            return dense_plan(grid, self.mode, whole or 'dense', keep)
+        why = object_windows(evidence, self.saliency_mass, self.score_threshold)
+        reason = 'motion' if view.motion_class in MOVING else 'margin'
+        for target in evidence.targets:
+            if target.drawn is None:
+                continue
+            reach = allowance.margin_px
+            if view.motion_class in MOVING:
+                reach += math.ceil(math.hypot(*target.motion))
+            moved = grown_windows(grid, target.drawn, target.motion, reach)
+            for window in moved:
+                why.setdefault(window, reason)
+        if any(target.absent >= self.lost_after for target in evidence.targets):
+            for window in _turn(grid.count, evidence.frame, _SEARCH_SHARE):
+                why.setdefault(window, 'search')
+        if not why:
+            return dense_plan(grid, self.mode, 'blind', keep)
+        refresh = _oldest(evidence.ages, why, allowance.refresh_windows)
+        why.update(dict.fromkeys(refresh, 'refresh'))
+        active = tuple(sorted(why))
+        reasons = tuple(why[window] for window in active)
+        return FramePlan(self.mode, grid, active, reasons, keep=keep, refresh=refresh)
+
+    def _whole(self, evidence: Evidence) -> str:
+        """Why everything is computed; empty when it is not."""
+        if evidence.jumped:
+            return 'jump'
+        if evidence.since_prompt <= 1:
+            return 'prompt'
+        if evidence.view is not None and evidence.view.motion_class is MotionClass.CUT:
+            return 'cut'
+        absent = [target.absent for target in evidence.targets]
+        if any(0 < frames < self.lost_after for frames in absent):
+            return 'search'
+        lost = any(frames >= self.lost_after for frames in absent)
+        return 'search' if lost and evidence.frame % _SEARCH_EVERY == 0 else ''
+
+
+def grown_windows(
+    grid: WindowGrid, drawn: NDArray[np.bool_], motion: tuple[float, float], reach: int
+) -> tuple[int, ...]:
+    """Windows within `reach` model pixels of a mask that moved by `motion` (model pixels).
+
+    `drawn` [S/4, S/4]. Its part that leaves the image is lost.
+    """
+    height, width = drawn.shape
+    matrix = np.array([[1, 0, motion[0] / _STRIDE], [0, 1, motion[1] / _STRIDE]], np.float32)
+    moved = cv2.warpAffine(drawn.astype(np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
+    size = 2 * math.ceil(reach / _STRIDE) + 1
+    grown = cv2.dilate(moved, np.ones((size, size), np.uint8))
+    rows, columns = np.nonzero(grown)
+    step = grid.side // _STRIDE
+    numbers = rows // step * grid.columns + columns // step
+    return tuple(int(number) for number in np.unique(numbers))
+
+
+def _turn(count: int, frame: int, share: int) -> range:
+    """Every `share`-th window, another set each frame."""
+    return range(frame % share, count, share)
+
+
+def _oldest(ages: Sequence[int], taken: dict[int, str], quota: int) -> tuple[int, ...]:
+    """The windows that were not computed for longest, of those that are not `taken`."""
+    rest = [window for window in range(len(ages)) if window not in taken]
+    return tuple(sorted(sorted(rest, key=lambda window: (-ages[window], window))[:quota]))

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame from image to result: look, plan, compute, judge."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from esam2_ros.core.conditioning import Memories
+from esam2_ros.core.encoder import Features
+from esam2_ros.core.engine import Engine
+from esam2_ros.core.engine import Segmentation
+from esam2_ros.core.memory import MemoryBank
+from esam2_ros.core.plan import idle_plan
+from esam2_ros.policy.clock import StageClock
+from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.events import EventKind
+from esam2_ros.policy.events import TrackerEvent
+from esam2_ros.policy.frame_path import FramePath
+from esam2_ros.policy.frame_path import Tracked
+from esam2_ros.policy.history import PastFrame
+from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.monitor.values import MotionClass
+from esam2_ros.policy.monitor.values import SceneView
+from esam2_ros.policy.monitored import MonitoredRouter
+from esam2_ros.policy.results import FrameResult
+from esam2_ros.policy.results import MemoryUse
+from esam2_ros.policy.routing import Evidence
+from esam2_ros.policy.routing import PaperRouter
+from esam2_ros.policy.routing import Router
+from esam2_ros.policy.routing import TargetEvidence
+from esam2_ros.policy.supervisor import Supervisor
+from esam2_ros.policy.targets import Target
+from esam2_ros.policy.targets import observe
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """A frame before it is encoded: what the monitor says, and what that caused."""
+
+    view: SceneView | None = None
+    events: tuple[TrackerEvent, ...] = ()
+    resets: bool = False
+
+
+_NOTHING = Tracked([], [], (), MemoryUse())
+
+
+class Pipeline:
+    """Takes all targets of a stream from frame to frame."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: TrackerConfig,
+        router: Router | None,
+        before: 'Pipeline | None' = None,
+    ) -> None:
+        """`router` None is the rule for the settings; `before` ran the stream so far."""
+        self._engine = engine
+        self._config = config
+        self._path = FramePath(engine, config)
+        self._paper = PaperRouter(
+            Mode(config.mode), config.keep_ratio, config.saliency_mass, config.score_threshold
+        )
+        self._supervisor = _supervisor(engine, config, before)
+        self._planner: Router = router or self._paper
+        if self._supervisor is not None and router is None:
+            self._planner = MonitoredRouter(
+                Mode(config.mode),
+                config.saliency_mass,
+                config.score_threshold,
+                config.lost_after_frames,
+            )
+        self._evidence: tuple[TargetEvidence, ...] = before._evidence if before else ()
+        self.prompted: int = before.prompted if before else 0  # frame of the newest prompt
+        self.jumped: bool = before.jumped if before else False  # time, since the newest frame
+
+    def look(self, image: NDArray[np.uint8] | Tensor, targets: Sequence[Target]) -> Sight:
+        """What the monitor says of the next image, and what a cut does to memories."""
+        if self._supervisor is None:
+            return Sight()
+        if isinstance(image, Tensor):
+            image = self._engine.normalise.undo(image)
+        view = self._supervisor.look(image, targets)
+        events = self._supervisor.scene_events()
+        if view.motion_class is not MotionClass.CUT or not targets:
+            return Sight(view, tuple(events))
+        if self._config.cut_policy == 'reset':
+            events.append(TrackerEvent(EventKind.RESET, 0, 0.0, 'a cut, by cut_policy'))
+            return Sight(view, tuple(events), resets=True)
+        self._supervisor.on_cut(targets)
+        return Sight(view, tuple(events))
+
+    def run(
+        self,
+        frame: PastFrame,
+        size: tuple[int, int],
+        targets: Sequence[Target],
+        sight: Sight,
+        clock: StageClock,
+    ) -> tuple[FrameResult, Features | None]:
+        """Track `targets` on `frame`; the features are given where all windows were computed."""
+        plan = idle_plan(self._engine.grid, self._config.mode)
+        tracked, features, events = _NOTHING, None, list(sight.events)
+        if targets:
+            plan = self._planner.plan(self._engine.grid, self._ask(frame.index, targets, size))
+            memories = [
+                Memories(each.bank, each.bank.recall(each.next_at), each.next_at)
+                for each in targets
+            ]
+            with self._engine.precision():
+                with clock.stage('encode'):
+                    active = None if plan.is_dense else plan.active
+                    features = self._engine.encode(self._engine.normalise(frame.pixels), active)
+                tracked = self._path.track(features, memories, plan, clock)
+            for target, segmentation in zip(targets, tracked.segmentations, strict=True):
+                target.segmentation = segmentation
+                target.at, target.committed = target.next_at, True
+        with clock.stage('mask'):
+            absent = [target.frames_since_seen for target in targets]
+            lost_after = self._config.lost_after_frames
+            states = observe(list(targets), size, lost_after, new_frame=True)
+            events += _sightings(targets, absent, lost_after)
+            if self._supervisor is not None:
+                states, suspicions = self._supervisor.judge(targets, states, tracked.rivals)
+                events += [*suspicions, *self._supervisor.finish(plan, clock.timings().total)]
+        self._evidence, self.jumped = tracked.evidence, False
+        result = FrameResult(
+            frame_index=frame.index,
+            stamp=frame.stamp,
+            image_size=size,
+            targets=states,
+            plan=plan,
+            timings=clock.timings(),
+            memory=tracked.use,
+            events=tuple(events),
+            view=sight.view,
+        )
+        return result, features if plan.is_dense else None
+
+    def catch_up(
+        self, bank: MemoryBank, features: Sequence[Features], index: int
+    ) -> Segmentation | None:
+        """Track one target through frames that follow `index` in its bank; None for no frame."""
+        plan = self._paper.plan(self._engine.grid, Evidence((), 0))
+        segmentation = None
+        for at, each in enumerate(features, start=index + 1):
+            target = Memories(bank, bank.recall(at), at)
+            (segmentation,) = self._path.track(each, [target], plan, StageClock()).segmentations
+        return segmentation
+
+    def _ask(self, index: int, targets: Sequence[Target], size: tuple[int, int]) -> Evidence:
+        since = index - self.prompted
+        if self._supervisor is None:
+            return Evidence(self._evidence, since)
+        return self._supervisor.evidence(index, self._evidence, targets, size, since, self.jumped)
+
+
+def _supervisor(
+    engine: Engine, config: TrackerConfig, before: Pipeline | None
+) -> Supervisor | None:
+    """The one that watched so far where its monitor's settings are the same."""
+    if not config.monitor:
+        return None
+    watched = before._supervisor if before else None
+    if watched is None or watched.config.motion != config.motion:
+        return Supervisor(config, engine.grid)
+    watched.configure(config)
+    return watched
+
+
+def _sightings(
+    targets: Sequence[Target], absent: Sequence[int], lost_after: int
+) -> list[TrackerEvent]:
+    """Which targets were lost or came back; `absent` are their frames out of view before."""
+    events = []
+    for target, before in zip(targets, absent, strict=True):
+        if before < lost_after <= target.frames_since_seen:
+            text = f'out of view for {target.frames_since_seen} frames'
+            events.append(
+                TrackerEvent(EventKind.TARGET_LOST, target.id, target.frames_since_seen, text)
+            )
+        if before >= lost_after and target.frames_since_seen == 0:
+            text = f'seen again after {before} frames'
+            events.append(TrackerEvent(EventKind.TARGET_RECOVERED, target.id, before, text))
+    return events

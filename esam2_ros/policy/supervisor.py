@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a monitored tracker does beyond SAM2: looks at each frame first, judges each mask after."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esam2_ros.core.plan import FramePlan
+from esam2_ros.core.plan import WindowGrid
+from esam2_ros.policy.budget import Budget
+from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.events import EventKind
+from esam2_ros.policy.events import TrackerEvent
+from esam2_ros.policy.memory_policy import Sighting
+from esam2_ros.policy.memory_policy import judge
+from esam2_ros.policy.monitor.monitor import SceneMonitor
+from esam2_ros.policy.monitor.values import MotionClass
+from esam2_ros.policy.monitor.values import SceneView
+from esam2_ros.policy.results import TargetState
+from esam2_ros.policy.results import TargetStatus
+from esam2_ros.policy.routing import Evidence
+from esam2_ros.policy.routing import TargetEvidence
+from esam2_ros.policy.targets import Target
+
+COOL_DOWN = 3  # frames after a cut in which another one does not start the memory policy anew
+
+
+class Supervisor:
+    """Monitor, budget and memory policy of one stream."""
+
+    def __init__(self, config: TrackerConfig, grid: WindowGrid) -> None:
+        """Start with an unseen stream."""
+        self.config = config
+        self._grid = grid
+        self._monitor = SceneMonitor(config.motion)
+        self._budget = Budget(config)
+        self._ages = [0] * grid.count
+        self._since_cut = COOL_DOWN
+        self._view = SceneView()
+        self._fast_began = False
+
+    def configure(self, config: TrackerConfig) -> None:
+        """Go on with other settings; what was seen of the stream stays."""
+        self.config = config
+        self._budget = Budget(config)
+
+    def look(self, image: NDArray[np.uint8], targets: Sequence[Target]) -> SceneView:
+        """Judge an image [height, width, 3] against those before it."""
+        drawn = [drawn_mask(target) for target in targets]
+        mask = np.logical_or.reduce(drawn) if drawn else None
+        before = self._view
+        self._view = self._monitor.observe(image, None if mask is None or not mask.any() else mask)
+        self._fast_began = (
+            self._view.motion_class is MotionClass.FAST
+            and before.motion_class is not MotionClass.FAST
+        )
+        return self._view
+
+    def on_cut(self, targets: Iterable[Target]) -> None:
+        """The scene changed: by the policy, recent memories wait or go."""
+        if self._since_cut < COOL_DOWN and self.config.cut_policy == 'hold':
+            return
+        self._since_cut = 0
+        for target in targets:
+            if self.config.cut_policy == 'forget':
+                target.bank.forget_recent()
+                target.watch.areas.clear()
+            else:
+                target.bank.suspended = True
+                target.watch.cut()
+
+    def scene_events(self) -> list[TrackerEvent]:
+        """What the newest look saw begin."""
+        view, kind = self._view, self._view.motion_class
+        if kind is MotionClass.CUT:
+            return [
+                TrackerEvent(EventKind.SCENE_CUT, 0, view.frame_difference, 'the scene changed')
+            ]
+        if self._fast_began:
+            shift = view.object_shift or view.shift
+            return [
+                TrackerEvent(
+                    EventKind.FAST_MOTION, 0, float(np.hypot(*shift)), 'a target moves fast'
+                )
+            ]
+        return []
+
+    def evidence(
+        self,
+        frame: int,
+        before: Sequence[TargetEvidence],
+        targets: Sequence[Target],
+        size: tuple[int, int],
+        since_prompt: int,
+        jumped: bool,
+    ) -> Evidence:
+        """What the frame before says of `targets`, and what this frame adds."""
+        view = self._view
+        moved = view.shift
+        if view.motion_class is MotionClass.FAST and view.object_shift is not None:
+            moved = view.object_shift
+        extent = self._grid.extent
+        motion = (moved[0] * extent / size[0], moved[1] * extent / size[1])
+        seen = []
+        for i, target in enumerate(targets):
+            drawn = drawn_mask(target)
+            # A target that was prompted since has no evidence; then all windows are computed.
+            base = before[i] if i < len(before) else TargetEvidence(0.0, ())
+            seen.append(
+                replace(
+                    base,
+                    drawn=drawn if drawn.any() else None,
+                    motion=motion,
+                    absent=target.frames_since_seen,
+                )
+            )
+        return Evidence(
+            tuple(seen),
+            since_prompt,
+            frame,
+            view,
+            jumped,
+            tuple(self._ages),
+            self._budget.allowance,
+        )
+
+    def judge(
+        self, targets: Sequence[Target], states: Sequence[TargetState], rivals: Sequence[float]
+    ) -> tuple[tuple[TargetState, ...], list[TrackerEvent]]:
+        """Decide what each target remembers of the frame; states of suspects say so."""
+        self._since_cut += 1
+        judged, events = [], []
+        for target, state, rival in zip(targets, states, rivals, strict=True):
+            area = state.area_px / state.mask.size
+            sighting = Sighting(state.score, state.object_logit, area, rival)
+            verdict = judge(target.watch, sighting, self._view.motion_class, self.config)
+            target.committed = verdict.write
+            if verdict.release is not None:
+                target.bank.suspended = False
+                if not verdict.release:
+                    target.bank.forget_recent()
+            if verdict.anchor:
+                target.bank.promote(target.at, self.config.anchors)
+            if verdict.suspect:
+                state = replace(state, state=TargetStatus.SUSPECT)
+                if not target.suspect:
+                    text = f'its area is {verdict.jump:.2g} times the usual'
+                    events.append(
+                        TrackerEvent(EventKind.TARGET_SUSPECT, target.id, verdict.jump, text)
+                    )
+            target.suspect = verdict.suspect
+            judged.append(state)
+        return tuple(judged), events
+
+    def finish(self, plan: FramePlan, total_ms: float) -> list[TrackerEvent]:
+        """Count the frame's windows and its time."""
+        computed = set(plan.active)
+        self._ages = [0 if n in computed else age + 1 for n, age in enumerate(self._ages)]
+        if self._budget.update(total_ms):
+            text = f'over {self.config.latency_ms:g} ms a frame with nothing left to lower'
+            return [TrackerEvent(EventKind.BUDGET_EXCEEDED, 0, total_ms, text)]
+        return []
+
+
+def drawn_mask(target: Target) -> NDArray[np.bool_]:
+    """The target's newest mask at a quarter of the model's size: [S/4, S/4]."""
+    mask: NDArray[np.bool_] = (target.segmentation.logits[0, 0] > 0).cpu().numpy()
+    return mask

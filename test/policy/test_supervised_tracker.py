@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tracker with the scene monitor on: cuts, events, settings that change on the way."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from esam2_ros import Prompt
+from esam2_ros import StreamingTracker
+from esam2_ros import TargetStatus
+from esam2_ros import TrackerConfig
+from esam2_ros.core.models import build_model
+from esam2_ros.core.pack import ExactPack
+from esam2_ros.errors import ConfigError
+from esam2_ros.policy.events import EventKind
+from esam2_ros.policy.monitor import MotionClass
+
+SIZE = (320, 240)
+BOX = Prompt(box=(90, 60, 200, 180))
+
+
+@pytest.fixture(scope='module')
+def model():
+    """Random weights that always see the target."""
+    made = build_model('compact', 256, seed=1)
+    made.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(10.0)
+    made.sam_mask_decoder.iou_prediction_head.layers[-1].bias.fill_(4.0)
+    return made
+
+
+@pytest.fixture(scope='module')
+def blind_model():
+    """Random weights that never see the target."""
+    made = build_model('compact', 256, seed=1)
+    made.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(-10.0)
+    return made
+
+
+def photograph(pixels):
+    return np.ascontiguousarray(cv2.resize(pixels, SIZE, interpolation=cv2.INTER_AREA))
+
+
+HOME, AWAY = photograph(data.coffee()), photograph(data.astronaut())
+
+
+def start(model, **settings):
+    tracker = StreamingTracker(
+        model, TrackerConfig(**{'monitor': True, 'mode': 'paper', **settings})
+    )
+    tracker.step(HOME)
+    tracker.add(BOX)
+    for _ in range(4):
+        tracker.step(HOME)
+    return tracker
+
+
+def kinds(result):
+    return [event.kind for event in result.events]
+
+
+def test_a_cut_is_told_on_its_frame_and_computes_everything(model):
+    tracker = start(model)
+    calm = tracker.result
+    cut = tracker.step(AWAY)
+    assert calm.view.motion_class is MotionClass.STILL and calm.events == ()
+    assert cut.view.motion_class is MotionClass.CUT
+    assert kinds(cut) == [EventKind.SCENE_CUT]
+    assert cut.events[0].value == pytest.approx(cut.view.frame_difference)
+    assert cut.plan.is_dense and set(cut.plan.reasons) == {'cut'}
+    assert cut.timings.motion > 0
+
+
+def test_without_the_monitor_a_cut_goes_unnoticed(model):
+    tracker = start(model, monitor=False)
+    cut = tracker.step(AWAY)
+    assert cut.view is None and cut.events == ()
+
+
+def test_hold_keeps_recent_memories_out_until_the_target_is_trusted(model):
+    tracker = start(model)
+    frames = [tracker.step(image).memory.frames for image in (AWAY, HOME, HOME, HOME, HOME)]
+    # The prompt alone, while it waits; then the prompt and what was held.
+    assert frames == [1, 1, 1, 6, 7]
+
+
+def test_forget_drops_recent_memories(model):
+    tracker = start(model, cut_policy='forget')
+    frames = [tracker.step(image).memory.frames for image in (AWAY, AWAY, AWAY)]
+    assert frames == [1, 1, 2]  # the cut's own frame is not remembered
+
+
+def test_reset_forgets_the_targets(model):
+    tracker = start(model, cut_policy='reset')
+    cut = tracker.step(AWAY)
+    assert kinds(cut) == [EventKind.SCENE_CUT, EventKind.RESET]
+    assert tracker.target_ids == () and cut.targets == ()
+
+
+def test_a_normalised_tensor_is_watched_too(model):
+    tracker = StreamingTracker(model, TrackerConfig(monitor=True))
+    pixels = [cv2.resize(image, (256, 256)) for image in (HOME, AWAY)]
+    normalise = tracker._engine.normalise
+    tracker.step_tensor(normalise(pixels[0]))
+    assert kinds(tracker.step_tensor(normalise(pixels[1]))) == [EventKind.SCENE_CUT]
+    assert np.array_equal(normalise.undo(normalise(pixels[0])), pixels[0])
+
+
+def test_a_lost_target_is_told_once(blind_model):
+    tracker = start(blind_model, lost_after_frames=6)
+    results = [tracker.step(HOME) for _ in range(5)]
+    told = [r.frame_index for r in results if EventKind.TARGET_LOST in kinds(r)]
+    assert told == [5]
+    assert results[-1].targets[0].state is TargetStatus.LOST
+    assert results[0].plan.is_dense and set(results[0].plan.reasons) == {'search'}
+
+
+def test_frames_that_are_not_remembered_do_not_age_the_memory(model):
+    """Stock recalls nothing but prompts once the target was away for longer than its ring."""
+    tracker = start(model, min_iou=0.0)
+    (target,) = tracker._targets.values()
+    before = target.bank.recall(target.next_at)
+    tracker.configure(replace(tracker.config, min_iou=1.0))  # nothing is good enough now
+    for _ in range(12):
+        tracker.step(HOME)
+    assert target.bank.recall(target.next_at) == before
+
+
+def test_the_bytes_do_not_grow(model):
+    tracker = start(model, prompt_history_bytes=1 << 20)
+    sizes = set()
+    for i in range(40):
+        tracker.step(HOME if i % 7 else AWAY)
+        sizes.add(tracker.memory_bytes)
+    assert len(sizes) == 1
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'mode': 'exact'},
+        {'margin_px': 64},
+        {'keep_ratio': 0.1},
+        {'monitor': False},
+        {'cut_policy': 'reset'},
+        {'latency_ms': 5.0},
+    ],
+)
+def test_settings_change_while_targets_are_tracked(model, change):
+    tracker = start(model)
+    tracker.configure(replace(tracker.config, **change))
+    result = tracker.step(HOME)
+    assert len(result.targets) == 1
+    assert result.memory.frames == 5
+
+
+@pytest.mark.parametrize(
+    'change', [{'memory_frames': 3}, {'pack': ExactPack(onednn=False)}, {'mode': 'stock'}]
+)
+def test_what_buffers_depend_on_cannot_change_while_targets_are_tracked(model, change):
+    tracker = start(model)
+    before = tracker.config
+    with pytest.raises(ConfigError, match='cannot go from'):
+        tracker.configure(replace(before, **change))
+    assert tracker.config is before
+    tracker.reset()
+    tracker.configure(replace(before, **change))
+    tracker.step(HOME)
+    tracker.add(BOX)
+    assert torch.isfinite(tracker.step(HOME).targets[0].mask_logits).all()
