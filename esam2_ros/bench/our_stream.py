@@ -30,6 +30,7 @@ class OurStream:
         """Track with `model`, in the mode of `config`."""
         self.clock = FrameClock(model.device)
         self._tracker = StreamingTracker(model, config, router=ForcedRouter(config.mode, active))
+        self._tracker.warm_up()
         engine = self._tracker._engine
         for method, stage in _STAGES.items():
             setattr(engine, method, self.clock.wrap(stage, getattr(engine, method)))

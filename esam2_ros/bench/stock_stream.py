@@ -22,8 +22,8 @@ from esam2_ros.bench.clock import FrameClock
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.errors import ConfigError
 from esam2_ros.evaluation.stock import NewestFrame
-from esam2_ros.evaluation.stock import without_files_and_bars
 from esam2_ros.evaluation.stock import stock_predictor
+from esam2_ros.evaluation.stock import without_files_and_bars
 
 ENDLESS = 1 << 40  # frames the predictor believes the video to have
 # Where a tracked frame's time goes, by the predictor's own methods. Preparing the memories

@@ -41,6 +41,9 @@ def davis(
     checkpoint: Annotated[
         str, typer.Option(help="Checkpoint file, or 'random'; default: the packaged or fetched.")
     ] = '',
+    shortcut: Annotated[
+        str, typer.Option(help="Shortcut file, or 'identity'; default: compact's packaged one.")
+    ] = '',
     image_size: Annotated[
         int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
     ] = None,
@@ -82,6 +85,7 @@ def davis(
         modes=pick_modes(names(modes), floors),
         model=spec.name,
         checkpoint=checkpoint,
+        shortcut=shortcut,
         image_size=spec.image_size if image_size is None else image_size,
         device=device,
         prompt=PromptKind(prompt),

@@ -36,6 +36,9 @@ def events(
     checkpoint: Annotated[
         str, typer.Option(help="Checkpoint file, or 'random'; default: the packaged or fetched.")
     ] = '',
+    shortcut: Annotated[
+        str, typer.Option(help="Shortcut file, or 'identity'; default: compact's packaged one.")
+    ] = '',
     size: Annotated[
         int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
     ] = None,
@@ -85,6 +88,7 @@ def events(
         modes=pick_modes(names(modes), floors=False),
         model=spec.name,
         checkpoint=checkpoint,
+        shortcut=shortcut,
         image_size=spec.image_size if size is None else size,
         device=device,
         prompt=PromptKind(prompt),

@@ -189,10 +189,10 @@ def shortcut(
     minutes: Annotated[
         float, typer.Option(min=0, help='Length of this piece; 0 = until all clips were seen.')
     ] = 10,
-    clips: Annotated[int, typer.Option(min=1, help='Length of the training in made clips.')] = 64,
+    clips: Annotated[int, typer.Option(min=1, help='Length of the training in made clips.')] = 60,
     frames: Annotated[int, typer.Option(min=3, help='Frames of each clip.')] = 8,
     held_out: Annotated[int, typer.Option(min=1, help='Held-out clips that judge it.')] = 6,
-    lr: Annotated[float, typer.Option(min=0, help='Highest learning rate.')] = 3e-3,
+    lr: Annotated[float, typer.Option(min=0, help='Highest learning rate.')] = 2e-3,
     seed: Annotated[int, typer.Option(min=0, help='Of the clips and the first weights.')] = 1,
     device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N.')] = 'auto',
     resume: Annotated[

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from contextlib import nullcontext
-from dataclasses import dataclass
-from dataclasses import fields
 from dataclasses import replace
 
 import numpy as np
@@ -42,42 +40,14 @@ from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.prompts import mask_input
 from esam2_ros.core.prompts import point_inputs
+from esam2_ros.core.segmentation import Segmentation
+from esam2_ros.core.segmentation import named_outputs
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.core.stock_conditioning import StockConditioner
 from esam2_ros.core.transfer import to_device
 from esam2_ros.errors import ConfigError
 
 _LOGIT_BOUND = 32.0  # stock clamps a mask that goes back into the decoder
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What the decoder says of a target on a frame; B is 1, or the targets of a batch.
-
-    logits        mask logits [B, 1, S/4, S/4]; above 0 is the target
-    full_logits   the same at model size [B, 1, S, S]
-    score         predicted IoU [B]
-    object_logit  above 0 when the target is in view [B]
-    pointer       object pointer [B, hidden]
-    candidates    all masks the decoder chose among [B, M, S/4, S/4]
-    candidate_scores  their predicted IoU [B, M]
-    looks         where the decoder looked, None where no decoder ran
-    """
-
-    logits: Tensor
-    full_logits: Tensor
-    score: Tensor
-    object_logit: Tensor
-    pointer: Tensor
-    candidates: Tensor
-    candidate_scores: Tensor
-    looks: Looks | None = None
-
-    def split(self) -> list['Segmentation']:
-        """One for each target of a batch; where the decoder looked stays with the batch."""
-        names = [each.name for each in fields(self) if each.name != 'looks']
-        parts = zip(*(getattr(self, name).split(1) for name in names), strict=True)
-        return [Segmentation(*part) for part in parts]
 
 
 class Engine:
@@ -304,7 +274,7 @@ class Engine:
     def _take_mask(self, features: Features, drawn: NDArray[np.bool_]) -> Segmentation:
         mask = to_device(mask_input(drawn, self.image_size), self.device)
         outputs = self.model._use_mask_as_output(features.embedding, list(features.skips), mask)
-        return _segmentation(outputs)
+        return named_outputs(outputs)
 
     def _decode(
         self,
@@ -325,7 +295,7 @@ class Engine:
             high_res_features=list(features.skips),
             multimask_output=self.model._use_multimask(first, inputs),
         )
-        return _segmentation(outputs)
+        return named_outputs(outputs)
 
     def _encode_memory(
         self, features: Features, segmentation: Segmentation, full: Tensor, prompted: bool
@@ -337,17 +307,3 @@ class Engine:
             [tokens], [(side, side)], full, segmentation.object_logit[:, None], prompted
         )[0]
         return memory.flatten(2).transpose(1, 2)  # [B, tokens, channels]
-
-
-def _segmentation(outputs: tuple[Tensor, ...]) -> Segmentation:
-    """Name what SAM2's heads return; the score is that of the mask that was chosen."""
-    candidates, _, scores, logits, full_logits, pointer, object_logit = outputs
-    return Segmentation(
-        logits=logits.float(),
-        full_logits=full_logits,
-        score=scores.float().amax(dim=-1),
-        object_logit=object_logit[:, 0].float(),
-        pointer=pointer,
-        candidates=candidates,
-        candidate_scores=scores.float(),
-    )

@@ -33,9 +33,10 @@ _HEADINGS = (
     'ms',
 )
 _CAPTION = (
-    'behind: exact, in hundredths of J&F. +n: J&F n frames after the event. back in: frames until '
-    'IoU > 0.5 (median). never: clips in which that never came, of those whose target is seen '
-    'again. swaps: to another instance. false: frames without the target that got a mask.'
+    'behind: exact, in hundredths of J&F. +n: J&F n frames after the event. back in: frames from '
+    'the first loss after it until IoU > 0.5 (median). never: clips in which that never came, of '
+    'those whose target is seen again. swaps: to another instance. false: frames without the '
+    'target that got a mask.'
 )
 ALL = 'all'
 

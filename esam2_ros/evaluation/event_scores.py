@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esam2_ros.evaluation.event_clips import EventClip
 from esam2_ros.evaluation.results import mean_by_frame
@@ -29,7 +30,8 @@ class EventScore:
     jf              mean over all frames
     jf_after        by frames after the event
     comes_back      whether the target is seen after the event
-    recovery        frames after the event until IoU > 0.5; None when that never comes
+    recovery        frames from the first one after the event with IoU <= 0.5 to the next one
+                    above it; 0 when there is none, None when it never comes
     swaps           times that the mask moves over to another instance
     absent          frames without the target, and
     false_masks     those of them that got a mask all the same
@@ -98,17 +100,15 @@ class EventTally:
             raise ScoreError(f'{len(self._jf)} of {len(self._clip)} frames were scored')
         after = self._clip.after
         seen = (self._clip.masks == TARGET).any(axis=(1, 2))
-        back = [
-            n
-            for n, (here, overlap) in enumerate(zip(seen[after:], self._iou[after:], strict=True))
-            if here and overlap > RECOVERED
-        ]
+        # Of the frames after the event that show the target.
+        shown = np.flatnonzero(seen[after:])
+        found = np.array(self._iou)[after:][shown] > RECOVERED
         swapped = np.array(self._swapped, int)
         return EventScore(
             jf=float(np.mean(self._jf[1:])),
             jf_after={n: self._jf[after + n] for n in MOMENTS},
-            comes_back=bool(seen[after:].any()),
-            recovery=back[0] if back else None,
+            comes_back=len(shown) > 0,
+            recovery=_recovery(shown, found),
             swaps=int((np.diff(swapped) > 0).sum() + swapped[0]),
             absent=int((~seen[1:]).sum()),
             false_masks=sum(self._false[1:]),
@@ -116,6 +116,15 @@ class EventTally:
             ms_per_frame=float(np.mean(self._milliseconds[1:])),
             active=float(np.mean(self._active[1:])) if self._active else None,
         )
+
+
+def _recovery(shown: NDArray[np.int64], found: NDArray[np.bool_]) -> int | None:
+    """Frames from the first that is not `found` to the next that is; both by `shown` frames."""
+    lost = np.flatnonzero(~found)
+    if not len(lost):
+        return 0 if len(shown) else None
+    again = np.flatnonzero(found[lost[0] :])
+    return int(shown[lost[0] + again[0]] - shown[lost[0]]) if len(again) else None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,10 @@ from esam2_ros.weights.loading import RANDOM
 from esam2_ros.weights.loading import load_model
 from esam2_ros.weights.loading import pick_device
 from esam2_ros.weights.registry import find
+from esam2_ros.weights.registry import package_dir
+from esam2_ros.weights.shortcuts import IDENTITY
+from esam2_ros.weights.shortcuts import PACKAGED
+from esam2_ros.weights.shortcuts import load_shortcut
 from esam2_ros.weights.store import require
 
 
@@ -40,21 +44,24 @@ def check_folder(out: Path | None) -> None:
 
 def inputs_of(facts: Mapping[str, str | int]) -> dict[str, str]:
     """Those facts that, beside the preset, decide a result."""
-    return {key: str(facts[key]) for key in ('version', 'checkpoint', 'device', 'prompt')}
+    return {
+        key: str(facts[key]) for key in ('version', 'checkpoint', 'shortcut', 'device', 'prompt')
+    }
 
 
 @dataclass(frozen=True)
 class Job:
     """Modes to score, the model behind them and the prompt.
 
-    `checkpoint`: a file, 'random', or '' for the one of the registry. `image_size`: side of
-    the model input in pixels.
+    `checkpoint`: a file, 'random', or '' for the one of the registry. `shortcut`: a file,
+    'identity', or '' for the packaged one. `image_size`: side of the model input in pixels.
     """
 
     modes: tuple[Mode | Floor, ...]
     model: str
     image_size: int
     checkpoint: str = ''
+    shortcut: str = ''
     device: str = 'auto'
     prompt: PromptKind = PromptKind.MASK
     config: TrackerConfig = field(default_factory=TrackerConfig)
@@ -90,7 +97,7 @@ class Job:
     def setup(self) -> Setup:
         """Load the model. Raises what load_model raises."""
         model = load_model(self.model, self.checkpoint, self.device, self.image_size)
-        return Setup(model, self.config)
+        return Setup(model, self.config, load_shortcut(model, self.shortcut))
 
     def facts(self) -> dict[str, str | int]:
         """What a report says of the run before its scores."""
@@ -99,11 +106,18 @@ class Job:
             'model': self.model,
             'image_size': self.image_size,
             'checkpoint': self._checkpoint_digest(),
+            'shortcut': self._shortcut_digest(),
             'device': str(pick_device(self.device)),
             'prompt': self.prompt.value,
             'machine': platform.processor() or platform.machine(),
             'version': __version__,
         }
+
+    def _shortcut_digest(self) -> str:
+        path = Path(self.shortcut).expanduser()
+        if not self.shortcut and find(self.model).packaged:
+            path = package_dir() / PACKAGED
+        return sha256_of(path) if path.is_file() else IDENTITY
 
     def _checkpoint_digest(self) -> str:
         if all(isinstance(mode, Floor) for mode in self.modes):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from sam2.modeling.sam2_base import SAM2Base
 
+from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.errors import ConfigError
 from esam2_ros.evaluation.floors import CopyFirst
 from esam2_ros.evaluation.floors import FlowWarp
@@ -30,6 +31,7 @@ class Setup:
 
     model: SAM2Base
     config: TrackerConfig
+    shortcut: Shortcut | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -72,7 +74,7 @@ def _tracked(name: str, about: str, changes: Mapping[str, Any]) -> Mode:
     def start(frames: int, setup: Setup) -> Segmenter:
         # However many targets a clip has: their number is no setting of the method.
         config = replace(setup.config, max_targets=MAX_TARGETS, **changes)
-        return TrackedSegmenter(setup.model, config)
+        return TrackedSegmenter(setup.model, config, setup.shortcut)
 
     return Mode(name, about, start)
 

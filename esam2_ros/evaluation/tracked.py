@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.evaluation.segmenter import LabelMap
 from esam2_ros.evaluation.segmenter import Segmentation
 from esam2_ros.evaluation.segmenter import merge
@@ -20,9 +21,11 @@ from esam2_ros.policy.tracker import StreamingTracker
 class TrackedSegmenter:
     """A StreamingTracker fed with one clip; the clip's ids are kept beside the tracker's own."""
 
-    def __init__(self, model: SAM2Base, config: TrackerConfig) -> None:
+    def __init__(
+        self, model: SAM2Base, config: TrackerConfig, shortcut: Shortcut | None = None
+    ) -> None:
         """Start a fresh tracker."""
-        self._tracker = StreamingTracker(model, config)
+        self._tracker = StreamingTracker(model, config, shortcut=shortcut)
         self._clip_id: dict[int, int] = {}  # tracker id -> id in the clip's masks
 
     def step(self, image: NDArray[np.uint8], prompts: Mapping[int, Prompt]) -> Segmentation:

@@ -34,6 +34,7 @@ class TrackerConfig:
     batch_targets         all targets go through the decoder and the memory encoder together
     key_cache_bytes       what cached keys of all targets may take
     pack                  the exact speed-ups
+    compile               let `warm_up` compile blocks and layers (CUDA)
     monitor               watch every frame for cuts and motion, and act on them
     motion                the scene monitor's settings
     cut_policy            'hold' memories until the target is seen again, 'forget' the recent ones,
@@ -64,6 +65,7 @@ class TrackerConfig:
     batch_targets: bool = True
     key_cache_bytes: int = 256 * 1024 * 1024
     pack: ExactPack = field(default_factory=ExactPack)
+    compile: bool = False
     monitor: bool = False
     motion: MonitorConfig = field(default_factory=MonitorConfig)
     cut_policy: str = 'hold'

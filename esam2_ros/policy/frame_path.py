@@ -11,9 +11,9 @@ from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.conditioning import Retrieval
 from esam2_ros.core.encoder import Features
 from esam2_ros.core.engine import Engine
-from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.plan import FramePlan
+from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import TrackerConfig
@@ -44,6 +44,7 @@ def make_engine(model: SAM2Base, config: TrackerConfig, shortcut: Shortcut | Non
         shortcut,
         config.first_routed,
         config.key_cache_bytes,
+        config.compile,
     )
 
 

@@ -21,11 +21,11 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 from torch.nn import functional
 
-from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.memory import BankState
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.errors import Esam2Error
 from esam2_ros.errors import ImageSizeError
 from esam2_ros.errors import MemoryFileError

@@ -11,9 +11,9 @@ from torch import Tensor
 from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.encoder import Features
 from esam2_ros.core.engine import Engine
-from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.plan import idle_plan
+from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.events import EventKind

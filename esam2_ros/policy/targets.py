@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.results import TargetStatus

@@ -13,11 +13,11 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from esam2_ros.core.encoder import Features
-from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.images import check_image
 from esam2_ros.core.images import resize_to_square
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.errors import ConfigError
 from esam2_ros.errors import ImageError
@@ -55,6 +55,7 @@ _FIXED = (
     'first_routed',
     'key_cache_bytes',
     'pack',
+    'compile',
 )
 
 
@@ -91,6 +92,13 @@ class StreamingTracker:
         self._features: Features | None = None
         self.config = config or TrackerConfig()
         self._build(self.config)
+
+    def warm_up(self, targets: int = 1) -> None:
+        """Record and compile for `targets` at a time what frames run; call it before the first.
+
+        On a CPU there is nothing to do.
+        """
+        self._engine.warm_up(targets)
 
     def configure(self, config: TrackerConfig) -> None:
         """Go on with other settings; targets and their memories stay.

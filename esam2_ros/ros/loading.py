@@ -54,8 +54,10 @@ def load_tracker(settings: Settings, stop: Event) -> LoadedTracker:
     rehearsal.step(blank)
     rehearsal.add(Prompt(box=(0, 0, side / 2, side / 2)))
     rehearsal.step(blank)
+    tracker = StreamingTracker(model, config, shortcut=shortcut)
+    tracker.warm_up()
     return LoadedTracker(
-        tracker=StreamingTracker(model, config, shortcut=shortcut),
+        tracker=tracker,
         model=settings.model_name,
         device=str(model.device),
         dtype=settings.dtype,

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.engine import Engine
-from esam2_ros.core.engine import Segmentation
 from esam2_ros.core.evidence import touched_windows
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.prompts import Prompt
+from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.routing import Evidence
 from esam2_ros.policy.routing import PaperRouter

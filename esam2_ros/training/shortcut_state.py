@@ -30,14 +30,14 @@ class ShortcutRecipe:
     validate_minutes  between validations
     """
 
-    clips: int = 64
+    clips: int = 60
     frames: int = 8
     targets: int = 2
     passes: int = 2
     seed: int = 1
-    lr: float = 3e-3
+    lr: float = 2e-3
     warmup: int = 30
-    ema: float = 0.98
+    ema: float = 0.99
     clip_norm: float = 0.1
     validation_clips: int = 6
     validate_minutes: float = 3.0

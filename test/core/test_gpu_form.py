@@ -10,28 +10,21 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from replayer import Replayer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from esam2_ros import Prompt
 from esam2_ros import StreamingTracker
 from esam2_ros import TrackerConfig
 from esam2_ros import load_model
-from esam2_ros.core.compiled import as_compiled
-from esam2_ros.core.compiled import compiling
 from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.conditioning import Retrieval
 from esam2_ros.core.encoder import Encoder
 from esam2_ros.core.engine import Engine
-from esam2_ros.core.graphs import GraphCache
 from esam2_ros.core.models import build_model
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.pack import ExactPack
-from esam2_ros.core.transfer import pack
-from esam2_ros.core.transfer import to_host
-from esam2_ros.core.transfer import unpack
-from esam2_ros.core.trunk import WindowTrunk
 from esam2_ros.core.windows import WindowLayout
-from esam2_ros.errors import ConfigError
 from esam2_ros.training.scenes import demo_scene
 
 SIDE = 320  # of the compact model: 16 windows, 7 of them over the edge
@@ -68,25 +61,6 @@ def relative(got, wanted):
 
 def maps(features):
     return features.embedding, *features.skips
-
-
-class Replayer:
-    """Stands in for CUDA graphs: runs the function again and writes to the same outputs."""
-
-    def __init__(self):
-        self.recorded = 0
-        self.replayed = 0
-
-    def __call__(self, function):
-        outputs = function()
-        self.recorded += 1
-
-        def replay():
-            self.replayed += 1
-            for own, new in zip(outputs, function(), strict=True):
-                own.copy_(new)
-
-        return replay, outputs
 
 
 # --- fixed shapes
@@ -152,57 +126,6 @@ def test_a_frames_features_outlive_the_next_frame(encoder):
     encoder(image(2), [4, 5])
     for kept, copy in zip(maps(first), before, strict=True):
         assert torch.equal(kept, copy)
-
-
-def test_a_key_that_is_not_recorded_runs_the_function():
-    cache, capture = GraphCache(lambda x: (x + 1, x * 2)), Replayer()
-    cache.record('two', capture, torch.zeros(2))
-    assert cache.keys == ('two',)
-    assert [each.tolist() for each in cache('three', torch.ones(3))] == [[2] * 3, [2] * 3]
-    assert (capture.recorded, capture.replayed, cache.keys) == (1, 0, ('two',))
-    assert [each.tolist() for each in cache('two', torch.ones(2))] == [[2] * 2, [2] * 2]
-    assert capture.replayed == 1
-
-
-def test_inputs_of_another_shape_than_recorded_are_refused():
-    cache = GraphCache(lambda x: (x + 1,))
-    cache.record('two', Replayer(), torch.zeros(2))
-    with pytest.raises(ValueError, match=r"'two' is of shape \(1,\); recorded: \(2,\)"):
-        cache('two', torch.ones(1))
-
-
-def test_a_recorded_pass_may_be_called_outside_of_inference_mode():
-    cache = GraphCache(lambda x: (x + 1,))
-    cache.record('two', Replayer(), torch.zeros(2))
-    with torch.inference_mode(False), torch.no_grad():
-        assert not cache._recordings['two'].inputs[0].is_inference()
-        cache._recordings['two'].inputs[0].copy_(torch.ones(2))
-
-
-# --- one copy to the host
-
-
-def test_tensors_travel_in_one_piece():
-    tensors = [
-        torch.tensor([[True, False, True]]),
-        torch.randn(2, 3),
-        torch.tensor(7),
-        torch.zeros(0, 4),
-        torch.randn(3, 1).to(torch.bfloat16),
-        torch.randn(4, 6).T[1:],
-        torch.arange(3),
-    ]
-    packed = pack(tensors)
-    assert packed.dtype == torch.uint8 and len(packed) == 8 + 24 + 8 + 0 + 8 + 80 + 24
-    for got, wanted in zip(unpack(packed, tensors), tensors, strict=True):
-        assert got.dtype == wanted.dtype
-        assert torch.equal(got, wanted)
-
-
-def test_tensors_of_the_host_are_not_copied():
-    tensors = [torch.ones(2), torch.ones(3)]
-    assert all(a is b for a, b in zip(to_host(tensors), tensors, strict=True))
-    assert to_host([]) == []
 
 
 # --- all targets in one call
@@ -302,54 +225,7 @@ def test_the_frame_path_looks_at_no_value(name, tricks, retrieval):
         assert sorted(uploads.host.elements()) == sorted(size for size in sizes if size)
 
 
-# --- compiled code
-
-
-def test_blocks_and_layers_compile_whole(model):
-    """Traced without a break and only while that is allowed; the backend itself is not run."""
-    trunk = WindowTrunk(model.image_encoder.trunk, SIDE, Engine(model).encoder._linear)
-    layout = trunk.layouts[2]
-    some, other = layout.select_padded([0, 15], 2), layout.select_padded([1, 2, 3], 4)
-    wanted = trunk(image(), some)[2], trunk(image(), other)[2]
-    graphs = []
-
-    def backend(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    trunk.compile(
-        lambda function: torch.compile(function, backend=backend, fullgraph=True, dynamic=False)
-    )
-    with compiling():
-        assert relative(trunk(image(), some)[2], wanted[0]) < 1e-6
-    compiled = len(graphs)
-    assert compiled > 0
-    with as_compiled():
-        assert relative(trunk(image(), some)[2], wanted[0]) < 1e-6
-        assert relative(trunk(image(), other)[2], wanted[1]) < 1e-6
-    assert len(graphs) == compiled
-
-
-def test_layers_of_memory_attention_compile_whole(model):
-    engine = Engine(model)
-    conditioner = engine.conditioner
-    bank = engine.new_bank()
-    generator = torch.Generator().manual_seed(1)
-    tokens = engine.grid.tokens
-    bank.write_prompt(0, torch.randn(tokens, 32, generator=generator), torch.ones(128))
-    batch = [Memories(bank, bank.recall(1), 1)]
-    embedding = torch.randn(1, 128, 20, 20, generator=generator)
-    wanted = conditioner(embedding, batch)
-    conditioner.compile(
-        lambda function: torch.compile(function, backend='eager', fullgraph=True, dynamic=False)
-    )
-    with compiling():
-        assert relative(conditioner(embedding, batch), wanted) < 1e-6
-
-
-def test_compiling_is_refused_on_a_cpu(model):
-    with pytest.raises(ConfigError, match='compile is True on cpu; allowed: on a CUDA device'):
-        Engine(model, compile=True)
+# --- warming up
 
 
 def test_warming_up_a_cpu_leaves_everything_as_it_is(model):
@@ -438,10 +314,3 @@ def test_a_compiled_engine_equals_one_as_written():
             got = fast.encode(picture, active)
         for one, other in zip(maps(got), maps(wanted), strict=True):
             assert relative(one.float(), other.float()) < 2e-2
-
-
-@needs_cuda
-def test_a_packed_copy_equals_single_ones():
-    tensors = [torch.randn(2, 3, device='cuda'), torch.tensor([True, False], device='cuda')]
-    for got, wanted in zip(to_host(tensors), tensors, strict=True):
-        assert torch.equal(got, wanted.cpu())

@@ -65,6 +65,13 @@ def test_recovery_masks_while_absent_and_the_mean():
     assert score.jf == pytest.approx(1 - 4 / (FRAMES - 1))
 
 
+def test_a_target_that_is_lost_later_is_not_taken_for_recovered():
+    held = {frame: squares() for frame in range(AFTER + 6, AFTER + 10)}
+    assert scored(made_clip(), held).recovery == 4
+    held = {frame: squares() for frame in range(AFTER + 6, FRAMES)}
+    assert scored(made_clip(), held).recovery is None
+
+
 def test_never_found_again_and_never_seen_again():
     lost = scored(made_clip(), {frame: squares() for frame in range(AFTER, FRAMES)})
     assert (lost.comes_back, lost.recovery) == (True, None)

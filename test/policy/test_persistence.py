@@ -49,14 +49,14 @@ def config(**values):
     return TrackerConfig(**{'prompt_frames': 2, **values})
 
 
-def stream(model, settings, targets=2):
+def stream(model, settings, targets=2, frames=BEFORE):
     """A tracker after the frames before the pause, with a correction and a click on the way."""
     tracker = StreamingTracker(model, settings)
     tracker.step(image(0))
     tracker.add(SEEN)
     if targets > 1:
         tracker.add(Prompt(points=[(30, 40)], point_labels=[1], label='wall'))
-    for index in range(1, BEFORE):
+    for index in range(1, frames):
         tracker.step(image(index))
         if index == 4:
             tracker.refine(1, Prompt(box=(110, 80, 195, 140)))
@@ -84,7 +84,7 @@ def compare(first, second):
 
 @pytest.mark.parametrize(
     'values',
-    [{}, {'mode': 'smr'}, {'mode': 'stock'}, {'monitor': True, 'cut_policy': 'forget'}],
+    [{}, {'mode': 'smr'}, {'mode': 'stock'}, {'dtype': 'bfloat16'}, {'monitor': True}],
     ids=lambda values: '-'.join(map(str, values.values())) or 'exact',
 )
 def test_a_loaded_tracker_goes_on_as_the_one_that_was_saved(model, tmp_path, values):
@@ -171,7 +171,7 @@ def test_the_first_image_after_loading_is_computed_whole(model, tmp_path):
 
 
 def test_a_loaded_target_is_corrected_and_removed_like_any_other(model, tmp_path):
-    stream(model, config()).save(tmp_path / 'a')
+    stream(model, config(), frames=3).save(tmp_path / 'a')
     second = StreamingTracker(model, config())
     second.load(tmp_path / 'a')
     second.step(image(BEFORE))
@@ -196,7 +196,7 @@ def untouched(tracker, path, error, *words):
 def saved(model, tmp_path_factory):
     """A file with targets 1 and 2."""
     path = tmp_path_factory.mktemp('memory') / 'a.safetensors'
-    stream(model, config()).save(path)
+    stream(model, config(), frames=3).save(path)
     return path
 
 
@@ -217,7 +217,7 @@ def test_other_models_sizes_and_shapes_are_refused(model, saved):
 
 
 def test_ids_in_use_and_too_many_targets_are_refused(model, saved):
-    tracker = stream(model, config(), targets=1)
+    tracker = stream(model, config(), targets=1, frames=2)
     untouched(tracker, saved, MemoryFileError, 'ids that are in use: 1;', 'reset first')
     full = StreamingTracker(model, config(max_targets=1))
     full.step(image(0))
@@ -263,12 +263,12 @@ def test_descriptions_that_lack_something_are_refused(model, saved, tmp_path):
 
 def test_saving_replaces_the_file_as_a_whole_or_not_at_all(model, saved, tmp_path):
     path = tmp_path / 'deep' / 'a'
-    stream(model, config(), targets=1).save(path)
+    tracker = stream(model, config(), targets=1, frames=2)
+    tracker.save(path)
     before = path.read_bytes()
     with pytest.raises(MemoryFileError, match='nothing to save, no target is tracked'):
         StreamingTracker(model, config()).save(path)
     assert path.read_bytes() == before
-    tracker = stream(model, config(), targets=1)
     with pytest.raises(MemoryFileError, match='cannot be written'):
         tracker.save(path / 'below a file')
     with pytest.raises(MemoryFileError, match='cannot be written'):
