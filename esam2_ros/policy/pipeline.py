@@ -78,6 +78,10 @@ class Pipeline:
         self.prompted: int = before.prompted if before else 0  # frame of the newest prompt
         self.jumped: bool = before.jumped if before else False  # time, since the newest frame
 
+    def forget(self, place: int) -> None:
+        """The target at this place, by age, is gone."""
+        self._evidence = (*self._evidence[:place], *self._evidence[place + 1 :])
+
     def look(self, image: NDArray[np.uint8] | Tensor, targets: Sequence[Target]) -> Sight:
         """What the monitor says of the next image, and what a cut does to memories."""
         if self._supervisor is None:

@@ -41,6 +41,7 @@ class Supervisor:
         self._since_cut = COOL_DOWN
         self._view = SceneView()
         self._fast_began = False
+        self._over = False
 
     def configure(self, config: TrackerConfig) -> None:
         """Go on with other settings; what was seen of the stream stays."""
@@ -159,7 +160,8 @@ class Supervisor:
         """Count the frame's windows and its time."""
         computed = set(plan.active)
         self._ages = [0 if n in computed else age + 1 for n, age in enumerate(self._ages)]
-        if self._budget.update(total_ms):
+        before, self._over = self._over, self._budget.update(total_ms)
+        if self._over and not before:
             text = f'over {self.config.latency_ms:g} ms a frame with nothing left to lower'
             return [TrackerEvent(EventKind.BUDGET_EXCEEDED, 0, total_ms, text)]
         return []

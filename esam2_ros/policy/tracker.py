@@ -243,6 +243,7 @@ class StreamingTracker:
     def remove(self, target_id: int) -> None:
         """Stop tracking a target and free its memory; UnknownTargetError for an unknown id."""
         self._require_target(target_id)
+        self._pipeline.forget(list(self._targets).index(target_id))
         del self._targets[target_id]
         self._update(lambda old: (each for each in old if each.id != target_id))
 

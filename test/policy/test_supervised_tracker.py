@@ -171,3 +171,20 @@ def test_what_buffers_depend_on_cannot_change_while_targets_are_tracked(model, c
     tracker.step(HOME)
     tracker.add(BOX)
     assert torch.isfinite(tracker.step(HOME).targets[0].mask_logits).all()
+
+
+def test_a_missed_budget_is_told_once(model):
+    tracker = start(model, latency_ms=0.01)
+    told = [EventKind.BUDGET_EXCEEDED in kinds(tracker.step(HOME)) for _ in range(12)]
+    assert told.count(True) == 1
+
+
+def test_removing_a_target_leaves_the_others_their_own_evidence(model):
+    tracker = start(model)
+    tracker.add(Prompt(box=(10, 10, 60, 60)))
+    for _ in range(3):
+        tracker.step(HOME)
+    (first, second) = tracker._pipeline._evidence
+    tracker.remove(1)
+    assert tracker._pipeline._evidence == (second,)
+    assert first is not second
