@@ -32,6 +32,10 @@ class Memories:
     frame: int
 
 
+# The best tokens, layer by layer, of the memory in a slot that is of a frame.
+Scored = dict[tuple[int, int], list[Tensor]]
+
+
 @dataclass(frozen=True)
 class Retrieval:
     """Sparse memory retrieval: `keep` tokens of each older memory; scored by `queries`."""
@@ -76,16 +80,17 @@ class Conditioner:
         """Condition the embedding [1, hidden, h, w] for each target: [targets, hidden, h, w]."""
         tokens = embedding[0].flatten(1).T + self._current
         pointers = [self._pointers(target) for target in targets]
-        best: list[list[Tensor]] = [[] for _ in targets]
+        best: list[Scored] = [{} for _ in targets]
 
         def supply(target: int, layer: int, query: Tensor) -> KeySet:
-            scored = best[target]
-            return self._keys(targets[target], pointers[target], layer, query, retrieval, scored)
+            keys = pointers[target]
+            return self._keys(targets[target], keys, layer, query, retrieval, best[target])
 
         out = self._attention(tokens, len(targets), supply)
         if retrieval is not None:
-            for target, numbers in zip(targets, best, strict=True):
-                self._keep(target, numbers)
+            for target, scored in zip(targets, best, strict=True):
+                for (slot, frame), numbers in scored.items():
+                    target.bank.kept.write(slot, frame, numbers)
         return out.transpose(1, 2).reshape(-1, *embedding.shape[1:])
 
     def compile(self, compiler: Compiler) -> None:
@@ -109,7 +114,7 @@ class Conditioner:
         layer: int,
         query: Tensor,
         retrieval: Retrieval | None,
-        best: list[Tensor],
+        best: Scored,
     ) -> KeySet:
         bank, maker = target.bank, self._makers[layer]
         keys, values = [], []
@@ -123,10 +128,11 @@ class Conditioner:
                 continue
             keys.append(self._full_keys(bank, row, distance, layer, place))
             values.append(memory)
-            if retrieval is not None and self._is_new(target, row, distance):
+            held = self._recent(target, row, distance)
+            if retrieval is not None and held is not None and not bank.kept.holds(*held):
                 sample = sample_queries(len(query), retrieval.queries, query.device)
                 scores = received(query.index_select(0, sample), keys[-1].to(query))
-                best.append(scores.topk(retrieval.keep).indices)
+                best.setdefault(held, []).append(scores.topk(retrieval.keep).indices)
         if target.recall.pointers:
             tokens, coded = pointers
             keys.append(maker.pointers(coded))
@@ -152,23 +158,17 @@ class Conditioner:
         """How many tokens of a memory are attended to; None for all of them."""
         if retrieval is None or distance < 2:
             return None
-        slot = target.bank.recent_slot(row, target.frame - distance)
-        if slot is None or not target.bank.kept.holds(slot, target.frame - distance):
+        held = self._recent(target, row, distance)
+        if held is None or not target.bank.kept.holds(*held):
             return None
-        return min(target.bank.kept.count(slot), retrieval.keep)
+        return min(target.bank.kept.count(held[0]), retrieval.keep)
 
-    def _is_new(self, target: Memories, row: int, distance: int) -> bool:
-        if distance != 1:
-            return False
-        slot = target.bank.recent_slot(row, target.frame - 1)
-        return slot is not None
-
-    def _keep(self, target: Memories, best: list[Tensor]) -> None:
-        if not best:
-            return
-        row = next(row for row, distance in target.recall.frames if distance == 1)
-        slot = row - self._shape.prompt_slots
-        target.bank.kept.write(slot, target.frame - 1, best)
+    @staticmethod
+    def _recent(target: Memories, row: int, distance: int) -> tuple[int, int] | None:
+        """Slot and frame of a recalled recent memory, None for a prompt's."""
+        frame = target.frame - distance
+        slot = target.bank.recent_slot(row, frame) if distance else None
+        return None if slot is None else (slot, frame)
 
     def _pointers(self, target: Memories) -> tuple[Tensor, Tensor]:
         """Pointer tokens, and the same with the code of their distance: [n, channels] each."""

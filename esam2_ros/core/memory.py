@@ -178,6 +178,7 @@ class MemoryBank:
         slot = frame % shape.recent_slots
         self.features[shape.prompt_slots + slot].copy_(features)
         self.keyed.discard(shape.prompt_slots + slot)
+        self.kept.forget(slot)
         self._recent_frames[slot] = frame
 
     def write_prompt(self, frame: int, features: Tensor, pointer: Tensor) -> None:
@@ -198,8 +199,8 @@ class MemoryBank:
     def promote(self, frame: int, limit: int) -> bool:
         """Keep a copy of the recent memory of `frame` beside the prompts, as an anchor.
 
-        At most `limit` anchors are kept and the newest prompt's row is never taken; False when
-        there is no room. An anchor makes way for a prompt.
+        At most `limit` anchors are kept, the oldest makes way for a new one, and all of them for
+        prompts, whose rows are never taken; False when there is no room.
         """
         shape = self.shape
         source = frame % shape.recent_slots
@@ -224,10 +225,16 @@ class MemoryBank:
         """Whether `frame` is one of the prompt memories."""
         return frame in self._prompt_frames
 
-    def forget_recent(self) -> None:
-        """Recall nothing but the prompt memories from now on."""
-        self._recent_frames = [_EMPTY] * self.shape.recent_slots
-        self._pointer_frames = [_EMPTY] * self.shape.pointer_slots
+    def forget_recent(self, keep: int = _EMPTY) -> None:
+        """Recall nothing but the prompt memories from now on, and of recent ones frame `keep`."""
+        self._recent_frames = [f if f == keep else _EMPTY for f in self._recent_frames]
+        self._pointer_frames = [f if f == keep else _EMPTY for f in self._pointer_frames]
+
+    def drop_anchors(self) -> None:
+        """Forget all anchors: the mask they were taken from was corrected."""
+        for row in self._anchors:
+            self._prompt_frames[row] = _EMPTY
+        self._anchors.clear()
 
     def state(self) -> BankState:
         """What the bank holds now: copies, on the host."""

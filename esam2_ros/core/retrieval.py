@@ -35,6 +35,10 @@ class KeptTokens:
         """Whether the memory of `frame` in `slot` was scored."""
         return self._frames[slot] == frame
 
+    def forget(self, slot: int) -> None:
+        """The slot's memory is another now."""
+        self._frames[slot] = _NEVER
+
     def count(self, slot: int) -> int:
         """How many tokens of the slot's memory are known."""
         return self._counts[slot]

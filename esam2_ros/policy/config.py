@@ -44,7 +44,7 @@ class TrackerConfig:
     latency_ms            time a frame may take; 0 is no limit
     min_iou               predicted IoU below which the monitor's memory remembers nothing
     min_score             object score (logit) it needs for that
-    anchors               memories of a target kept for good beside its prompts
+    anchors               memories of a target kept beside its prompts: when a rival was near
     """
 
     prompt_frames: int = 4

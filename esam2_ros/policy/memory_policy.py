@@ -9,6 +9,7 @@ look right (SAMURAI, arXiv 2411.11922), and keep a few of the times when a look-
 from collections import deque
 from dataclasses import dataclass
 from dataclasses import field
+from math import dist
 from statistics import median
 
 from esam2_ros.policy.config import TrackerConfig
@@ -17,9 +18,11 @@ from esam2_ros.policy.monitor.values import MotionClass
 AREAS = 10  # frames whose areas say what is usual
 TRUSTED = 3  # frames in view after a cut until what was remembered before it counts again
 _JUMP = 3.0  # times the usual area, or a third of it
-_ANCHOR_IOU = 0.8
-_ANCHOR_AREA = 0.2
-_ANCHOR_GAP = 5
+_LEAP = 2.0  # diagonals of its box a frame that a target may move against the scene
+_ANCHOR_IOU = 0.8  # predicted IoU above which a mask is clear
+_ANCHOR_AREA = 0.2  # share by which its area may differ from the usual one
+_ANCHOR_RIVAL = 0.3  # 1 - IoU with the other candidate, from which that one is another thing
+_ANCHOR_GAP = 5  # frames between two anchors
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class Sighting:
     object_logit  above 0 when it is in view
     area          of its mask, share of the image
     rival         how much the best other candidate mask differs from the chosen one, 0..1
+    place         centre of its mask against the scene, shares of the image; None when unknown
+    extent        diagonal of its box, shares of the image
     """
 
     score: float
     object_logit: float
     area: float
     rival: float = 0.0
+    place: tuple[float, float] | None = None
+    extent: float = 0.0
 
     @property
     def seen(self) -> bool:
@@ -49,7 +56,7 @@ class Verdict:
 
     write    remember the frame
     suspect  the mask jumped implausibly; `jump` is its area over the usual one
-    anchor   keep the memory for good, beside the prompts
+    anchor   keep the memory beside the prompts
     release  memories from before a cut count again (True), or are dropped (False); None: neither
     """
 
@@ -69,11 +76,14 @@ class Watch:
     streak: int = 0
     doubtful: int = 0
     since_anchor: int = 0
+    place: tuple[float, float] | None = None
+    since_place: int = 0
 
     def cut(self) -> None:
         """The scene changed: what was just seen of the target says nothing of this one."""
         self.suspended, self.streak, self.doubtful = True, 0, 0
         self.areas.clear()
+        self.place = None
 
 
 def judge(watch: Watch, sighting: Sighting, motion: MotionClass, config: TrackerConfig) -> Verdict:
@@ -84,11 +94,12 @@ def judge(watch: Watch, sighting: Sighting, motion: MotionClass, config: Tracker
         and sighting.object_logit > config.min_score
     )
     watch.streak = watch.streak + 1 if sighting.seen else 0
-    watch.doubtful += sighting.seen and not good
+    watch.doubtful = watch.doubtful + (not good) if sighting.seen else 0
     watch.since_anchor += 1
+    watch.since_place += 1
     release = None
     if watch.suspended:
-        if watch.streak < TRUSTED:
+        if watch.streak < TRUSTED or motion is MotionClass.CUT:
             return Verdict(write=False)
         watch.suspended, release = False, watch.doubtful == 0
     if not good or motion is MotionClass.CUT:
@@ -97,16 +108,25 @@ def judge(watch: Watch, sighting: Sighting, motion: MotionClass, config: Tracker
     jump = sighting.area / usual
     # A size that stays is no longer a jump: the usual one follows.
     watch.areas.append(sighting.area)
-    if not 1 / _JUMP <= jump <= _JUMP:
+    if not 1 / _JUMP <= jump <= _JUMP or leaps(watch, sighting):
         return Verdict(write=False, suspect=True, jump=jump, release=release)
+    watch.place, watch.since_place = sighting.place, 0
     anchor = (
         config.anchors > 0
         and len(watch.areas) == AREAS
         and sighting.score > _ANCHOR_IOU
         and abs(jump - 1) <= _ANCHOR_AREA
-        and sighting.rival > 0
+        and sighting.rival >= _ANCHOR_RIVAL
         and watch.since_anchor >= _ANCHOR_GAP
     )
     if anchor:
         watch.since_anchor = 0
     return Verdict(write=True, jump=jump, anchor=anchor, release=release)
+
+
+def leaps(watch: Watch, sighting: Sighting) -> bool:
+    """Whether a mask is farther from its last trusted place than a target moves in that time."""
+    if watch.place is None or sighting.place is None:
+        return False
+    distance = dist(watch.place, sighting.place)
+    return distance > _LEAP * watch.since_place * sighting.extent

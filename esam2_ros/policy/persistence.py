@@ -215,6 +215,8 @@ def _target(
         )
     )
     watch = dict(values['watch'])
+    if watch['place'] is not None:
+        watch['place'] = tuple(watch['place'])
     drawn = {name: tensors.get(f'prompt.{name}') for name in _PROMPT}
     prompt = Prompt(
         **{name: None if value is None else value.numpy() for name, value in drawn.items()},

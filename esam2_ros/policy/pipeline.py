@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One frame from image to result: look, plan, compute, judge."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,10 +93,11 @@ class Pipeline:
         events = self._supervisor.scene_events()
         if view.motion_class is not MotionClass.CUT or not targets:
             return Sight(view, tuple(events))
-        if self._config.cut_policy == 'reset':
+        resets = self._config.cut_policy == 'reset' and self._supervisor.may_reset
+        self._supervisor.on_cut(targets)
+        if resets:
             events.append(TrackerEvent(EventKind.RESET, 0, 0.0, 'a cut, by cut_policy'))
             return Sight(view, tuple(events), resets=True)
-        self._supervisor.on_cut(targets)
         return Sight(view, tuple(events))
 
     def run(
@@ -110,7 +112,7 @@ class Pipeline:
         plan = idle_plan(self._engine.grid, self._config.mode)
         tracked, features, events = _NOTHING, None, list(sight.events)
         if targets:
-            plan = self._planner.plan(self._engine.grid, self._ask(frame.index, targets, size))
+            plan = self._planner.plan(self._engine.grid, self._ask(frame.index, targets))
             memories = [
                 Memories(each.bank, each.bank.recall(each.next_at), each.next_at)
                 for each in targets
@@ -122,7 +124,7 @@ class Pipeline:
                 tracked = self._path.track(features, memories, plan, clock)
             for target, segmentation in zip(targets, tracked.segmentations, strict=True):
                 target.segmentation = segmentation
-                target.at, target.committed = target.next_at, True
+                target.arrive(frame.index, target.next_at)
         with clock.stage('mask'):
             absent = [target.frames_since_seen for target in targets]
             lost_after = self._config.lost_after_frames
@@ -146,7 +148,7 @@ class Pipeline:
         return result, features if plan.is_dense else None
 
     def catch_up(
-        self, bank: MemoryBank, features: Sequence[Features], index: int
+        self, bank: MemoryBank, features: Iterable[Features], index: int
     ) -> Segmentation | None:
         """Track one target through frames that follow `index` in its bank; None for no frame."""
         plan = self._paper.plan(self._engine.grid, Evidence((), 0))
@@ -156,11 +158,11 @@ class Pipeline:
             (segmentation,) = self._path.track(each, [target], plan, StageClock()).segmentations
         return segmentation
 
-    def _ask(self, index: int, targets: Sequence[Target], size: tuple[int, int]) -> Evidence:
+    def _ask(self, index: int, targets: Sequence[Target]) -> Evidence:
         since = index - self.prompted
         if self._supervisor is None:
             return Evidence(self._evidence, since)
-        return self._supervisor.evidence(index, self._evidence, targets, size, since, self.jumped)
+        return self._supervisor.evidence(index, self._evidence, targets, since, self.jumped)
 
 
 def _supervisor(

@@ -130,9 +130,11 @@ def object_windows(evidence: Evidence, mass: float, threshold: float) -> dict[in
     """Windows of the masks and, where they say too little, of the decoder's attention."""
     targets = evidence.targets
     why = {window: 'mask' for target in targets for window in target.touched}
+    empty = not why
     if wants_saliency([t.touched for t in targets], [t.object_logit for t in targets], threshold):
         for target in targets:
-            if target.saliency is not None and (target.object_logit < threshold or not why):
+            # Of a target that is sure and drawn, attention would only repeat the mask.
+            if target.saliency is not None and (target.object_logit < threshold or empty):
                 for window in salient_windows(target.saliency, mass):
                     why.setdefault(window, 'saliency')
     return why

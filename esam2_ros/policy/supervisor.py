@@ -15,6 +15,7 @@ from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.events import EventKind
 from esam2_ros.policy.events import TrackerEvent
 from esam2_ros.policy.memory_policy import Sighting
+from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.memory_policy import judge
 from esam2_ros.policy.monitor.monitor import SceneMonitor
 from esam2_ros.policy.monitor.values import MotionClass
@@ -25,7 +26,7 @@ from esam2_ros.policy.routing import Evidence
 from esam2_ros.policy.routing import TargetEvidence
 from esam2_ros.policy.targets import Target
 
-COOL_DOWN = 3  # frames after a cut in which another one does not start the memory policy anew
+COOL_DOWN = 3  # frames after a cut in which another one does not reset
 
 
 class Supervisor:
@@ -42,6 +43,8 @@ class Supervisor:
         self._view = SceneView()
         self._fast_began = False
         self._over = False
+        self._travel = [0.0, 0.0]
+        self._seen_size = (1, 1)
 
     def configure(self, config: TrackerConfig) -> None:
         """Go on with other settings; what was seen of the stream stays."""
@@ -53,22 +56,29 @@ class Supervisor:
         drawn = [drawn_mask(target) for target in targets]
         mask = np.logical_or.reduce(drawn) if drawn else None
         before = self._view
+        self._seen_size = (image.shape[1], image.shape[0])
         self._view = self._monitor.observe(image, None if mask is None or not mask.any() else mask)
+        width, height = self._seen_size
+        self._travel[0] += self._view.shift[0] / width
+        self._travel[1] += self._view.shift[1] / height
         self._fast_began = (
             self._view.motion_class is MotionClass.FAST
             and before.motion_class is not MotionClass.FAST
         )
         return self._view
 
+    @property
+    def may_reset(self) -> bool:
+        """Whether a cut now may drop all targets: not soon after another one."""
+        return self._since_cut >= COOL_DOWN
+
     def on_cut(self, targets: Iterable[Target]) -> None:
         """The scene changed: by the policy, recent memories wait or go."""
-        if self._since_cut < COOL_DOWN and self.config.cut_policy == 'hold':
-            return
         self._since_cut = 0
         for target in targets:
             if self.config.cut_policy == 'forget':
                 target.bank.forget_recent()
-                target.watch.areas.clear()
+                target.watch = Watch()
             else:
                 target.bank.suspended = True
                 target.watch.cut()
@@ -94,7 +104,6 @@ class Supervisor:
         frame: int,
         before: Sequence[TargetEvidence],
         targets: Sequence[Target],
-        size: tuple[int, int],
         since_prompt: int,
         jumped: bool,
     ) -> Evidence:
@@ -104,7 +113,8 @@ class Supervisor:
         if view.motion_class is MotionClass.FAST and view.object_shift is not None:
             moved = view.object_shift
         extent = self._grid.extent
-        motion = (moved[0] * extent / size[0], moved[1] * extent / size[1])
+        width, height = self._seen_size
+        motion = (moved[0] * extent / width, moved[1] * extent / height)
         seen = []
         for i, target in enumerate(targets):
             drawn = drawn_mask(target)
@@ -135,26 +145,49 @@ class Supervisor:
         self._since_cut += 1
         judged, events = [], []
         for target, state, rival in zip(targets, states, rivals, strict=True):
-            area = state.area_px / state.mask.size
-            sighting = Sighting(state.score, state.object_logit, area, rival)
+            sighting = Sighting(
+                state.score,
+                state.object_logit,
+                state.area_px / state.mask.size,
+                rival,
+                self._place(state),
+                self._extent_of(state),
+            )
             verdict = judge(target.watch, sighting, self._view.motion_class, self.config)
             target.committed = verdict.write
             if verdict.release is not None:
                 target.bank.suspended = False
                 if not verdict.release:
-                    target.bank.forget_recent()
+                    target.bank.forget_recent(keep=target.at if verdict.write else -1)
             if verdict.anchor:
                 target.bank.promote(target.at, self.config.anchors)
             if verdict.suspect:
                 state = replace(state, state=TargetStatus.SUSPECT)
                 if not target.suspect:
-                    text = f'its area is {verdict.jump:.2g} times the usual'
+                    text = f'it jumped; its area is {verdict.jump:.2g} times the usual'
                     events.append(
                         TrackerEvent(EventKind.TARGET_SUSPECT, target.id, verdict.jump, text)
                     )
             target.suspect = verdict.suspect
             judged.append(state)
         return tuple(judged), events
+
+    def _place(self, state: TargetState) -> tuple[float, float] | None:
+        """The mask's centre in shares of the image, the camera's motion since the start undone."""
+        if state.centroid is None:
+            return None
+        height, width = state.mask.shape
+        x, y = state.centroid[0] / width, state.centroid[1] / height
+        return x - self._travel[0], y - self._travel[1]
+
+    @staticmethod
+    def _extent_of(state: TargetState) -> float:
+        """Length of the box's diagonal in shares of the image."""
+        if state.box is None:
+            return 0.0
+        height, width = state.mask.shape
+        x0, y0, x1, y1 = state.box
+        return float(np.hypot((x1 - x0) / width, (y1 - y0) / height))
 
     def finish(self, plan: FramePlan, total_ms: float) -> list[TrackerEvent]:
         """Count the frame's windows and its time."""

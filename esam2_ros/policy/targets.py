@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tracker keeps of each target, and how it looks from outside."""
 
+from collections import deque
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
@@ -14,9 +15,12 @@ from torch.nn import functional
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.segmentation import Segmentation
+from esam2_ros.errors import UnknownFrameError
 from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.results import TargetStatus
+
+_LOGGED = 1024  # frames whose place in the bank is known
 
 
 @dataclass
@@ -25,7 +29,7 @@ class Target:
 
     `at` is the newest frame's index in the bank; with `committed` False that frame is not
     remembered and the next one takes its place. `prompt` and `prompt_frame` are the newest prompt
-    and the bank index of the frame it was on.
+    and the frame it was on; `log` tells which frame is where in the bank.
     """
 
     id: int
@@ -34,7 +38,8 @@ class Target:
     segmentation: Segmentation
     prompt: Prompt
     prompt_frame: int
-    at: int
+    at: int = 0
+    log: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_LOGGED))
     committed: bool = True
     suspect: bool = False
     watch: Watch = field(default_factory=Watch)
@@ -45,6 +50,27 @@ class Target:
     def next_at(self) -> int:
         """The bank index of the next frame."""
         return self.at + 1 if self.committed else self.at
+
+    def arrive(self, frame: int, at: int) -> None:
+        """The newest frame is `frame`, at index `at` of the bank."""
+        self.at, self.committed = at, True
+        while self.log and self.log[-1][0] >= frame:
+            self.log.pop()
+        self.log.append((frame, at))
+
+    def at_frame(self, frame: int) -> int:
+        """Where `frame`, or the last one before it that was tracked, is in the bank."""
+        for logged, at in reversed(self.log):
+            if logged <= frame:
+                return at
+        first = self.log[0][0] if self.log else None
+        raise UnknownFrameError(
+            f'target {self.id} is known from frame {first} on, the prompt is on frame {frame}'
+        )
+
+    def trust(self) -> None:
+        """Nothing of it waits or is doubted."""
+        self.watch, self.bank.suspended, self.suspect = Watch(), False, False
 
     def status(self, lost_after: int) -> TargetStatus:
         """TRACKED, OCCLUDED or LOST, by how long the target has been out of view."""

@@ -31,7 +31,6 @@ from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.frame_path import make_engine
 from esam2_ros.policy.history import FrameHistory
 from esam2_ros.policy.history import PastFrame
-from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.persistence import Origin
 from esam2_ros.policy.persistence import check_room
@@ -120,6 +119,9 @@ class StreamingTracker:
             self._build(config)
         else:
             self._pipeline = Pipeline(self._engine, config, self._router, self._pipeline)
+        if not config.monitor:  # nobody would ever trust what waits now
+            for target in self._targets.values():
+                target.trust()
         self.config = config
 
     def _build(self, config: TrackerConfig) -> None:
@@ -185,12 +187,14 @@ class StreamingTracker:
         prompt that does not fit it, UnknownFrameError for a frame too old, and
         TooManyTargetsError.
         """
+        new_id = self._free_id()
         if isinstance(frame, np.ndarray):
+            check_image(frame)
+            prompt.check(frame.shape[1], frame.shape[0])
             self.step(frame)
             frame = None
         result, size = self._require_frame()
         prompt.check(*size)
-        new_id = self._free_id()
         past, later = self._place(result, frame)
         bank = self._engine.new_bank(target.bank for target in self._targets.values())
         with self._engine.precision():
@@ -198,7 +202,9 @@ class StreamingTracker:
             segmentation = self._engine.segment_first(features, prompt, size)
             self._engine.memorise_prompt(features, segmentation, bank, 0)
             segmentation = self._catch_up(bank, segmentation, later, 0)
-        target = Target(new_id, prompt.label, bank, segmentation, prompt, 0, at=len(later))
+        target = Target(new_id, prompt.label, bank, segmentation, prompt, past.index)
+        for at, each in enumerate([past, *later]):
+            target.arrive(each.index, at)
         states = observe([target], size, self.config.lost_after_frames, new_frame=False)
         self._targets[new_id] = target
         self._last_id = new_id
@@ -217,24 +223,22 @@ class StreamingTracker:
         result, size = self._require_frame()
         prompt.check(*size)
         past, later = self._place(result, frame)
-        # Skipped frames leave no gap in the bank: SAM2 recalls the last six frames by number.
-        index = max(target.at - len(later), 0)
-        if index == target.prompt_frame:
+        index = target.at_frame(past.index)
+        if past.index == target.prompt_frame:
             prompt = accumulate(target.prompt, prompt)
         previous = None if later else target.segmentation
-        with self._engine.precision():
-            features = self._features_of(past)
-            segmentation = self._engine.segment_again(
-                features, prompt, size, target.bank, index, previous
-            )
-            keep = self.config.refine_is_prompt or target.bank.holds_prompt(index)
-            write = self._engine.memorise_prompt if keep else self._engine.memorise_correction
-            write(features, segmentation, target.bank, index)
-            segmentation = self._catch_up(target.bank, segmentation, later, index)
+        before = target.bank.state()
+        try:
+            segmentation = self._correct(target.bank, prompt, size, index, past, later, previous)
+        except BaseException:
+            target.bank.restore(before)
+            raise
         target.segmentation = segmentation
-        target.prompt, target.prompt_frame = prompt, index
-        target.at, target.committed, target.suspect = index + len(later), True, False
-        target.watch, target.bank.suspended = Watch(), False
+        target.prompt, target.prompt_frame = prompt, past.index
+        # Frames that the catch-up skipped leave no gap in the bank.
+        for at, each in enumerate([past, *later], start=index):
+            target.arrive(each.index, at)
+        target.trust()
         target.label = prompt.label or target.label
         self._pipeline.prompted = result.frame_index
         (state,) = observe([target], size, self.config.lost_after_frames, new_frame=False)
@@ -287,6 +291,11 @@ class StreamingTracker:
         saved = read_targets(path, Origin.of(self._model), new_bank)
         check_room(path, saved, self._size, self._targets, self.config.max_targets)
         ids = tuple(target.id for target in saved.targets)
+        for target in saved.targets:
+            newest = -1 if self._result is None else self._result.frame_index
+            target.log.append((newest, target.at))
+            if not self.config.monitor:  # nobody would ever trust what waits
+                target.trust()
         self._targets.update(zip(ids, saved.targets, strict=True))
         self._last_id = max(self._last_id, *ids)
         self._size = saved.size
@@ -324,7 +333,12 @@ class StreamingTracker:
                 pixels if image is None else image, list(self._targets.values())
             )
         targets = [] if look.resets else list(self._targets.values())
-        result, features = self._pipeline.run(frame, size, targets, look, clock)
+        try:
+            result, features = self._pipeline.run(frame, size, targets, look, clock)
+        except BaseException:
+            # What this frame showed is lost: the next one must not trust the one before it.
+            self._pipeline.jumped, self._pipeline.prompted = True, index
+            raise
         if look.resets:
             self._targets.clear()
         self._history.push(frame)
@@ -332,11 +346,32 @@ class StreamingTracker:
         self._result = replace(result, memory=replace(result.memory, bytes=self.memory_bytes))
         return self._result
 
+    def _correct(
+        self,
+        bank: MemoryBank,
+        prompt: Prompt,
+        size: tuple[int, int],
+        index: int,
+        past: PastFrame,
+        later: list[PastFrame],
+        previous: Segmentation | None,
+    ) -> Segmentation:
+        """Segment a target again on frame `index` of its bank, and take it to the newest."""
+        bank.suspended = False
+        bank.drop_anchors()
+        with self._engine.precision():
+            features = self._features_of(past)
+            segmentation = self._engine.segment_again(features, prompt, size, bank, index, previous)
+            keep = self.config.refine_is_prompt or bank.holds_prompt(index)
+            write = self._engine.memorise_prompt if keep else self._engine.memorise_correction
+            write(features, segmentation, bank, index)
+            return self._catch_up(bank, segmentation, later, index)
+
     def _catch_up(
         self, bank: MemoryBank, segmentation: Segmentation, later: list[PastFrame], index: int
     ) -> Segmentation:
         """Track one target through `later`, whose bank indices follow `index` without a gap."""
-        features = [self._features_of(past) for past in later]
+        features = (self._features_of(past) for past in later)
         return self._pipeline.catch_up(bank, features, index) or segmentation
 
     def _place(self, result: FrameResult, frame: int | None) -> tuple[PastFrame, list[PastFrame]]:

@@ -101,6 +101,12 @@ class Ticket:
         self._lock = Lock()
         self._open = True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has claimed it and it has not expired."""
+        with self._lock:
+            return self._open
+
     def claim(self) -> bool:
         """Take the command for execution; False when it has expired."""
         with self._lock:

@@ -55,6 +55,9 @@ class ProcessedFrame:
         return header
 
 
+_EARLY = 64  # prompts that may wait for their images
+
+
 class Sink(Protocol):
     """Where the worker's news go; called in the worker's thread."""
 
@@ -221,7 +224,8 @@ class Worker:
         )
         early, self._early = self._early, []
         for ticket in early:
-            self._serve(ticket)
+            if ticket.is_open:
+                self._serve(ticket)
 
     def _serve(self, ticket: Ticket) -> None:
         command = ticket.command
@@ -232,6 +236,8 @@ class Worker:
                 f' {"none" if newest is None else "of " + seconds_text(newest.stamp)}'
             )
             self._early.append(ticket)
+            if len(self._early) > _EARLY:
+                self._early.pop(0).refuse(ticket.waits_for)
             return
         if not ticket.claim():
             return

@@ -97,3 +97,27 @@ def test_anchors_are_five_frames_apart():
     sighting = Sighting(0.9, 5.0, 0.1, 0.4)
     kept = [judge(watch, sighting, CALM, CONFIG).anchor for _ in range(11)]
     assert kept == [True, *[False] * 4, True, *[False] * 4, True]
+
+
+def test_a_flicker_in_another_scene_does_not_cost_the_memories():
+    watch = settled()
+    watch.cut()
+    flicker, gone = Sighting(0.2, 5.0, 0.1), Sighting(0.9, -3.0, 0.0)
+    verdicts = [judge(watch, s, CALM, CONFIG) for s in (flicker, gone, GOOD, GOOD, GOOD)]
+    assert verdicts[-1].release is True
+
+
+@pytest.mark.parametrize(('distance', 'suspect'), [(0.35, False), (0.45, True)])
+def test_a_leap_farther_than_two_diagonals_is_suspect(distance, suspect):
+    watch = Watch()
+    for x, expected in ((0.2, False), (0.2 + distance, suspect)):
+        sighting = Sighting(0.9, 5.0, 0.1, place=(x, 0.5), extent=0.2)
+        verdict = judge(watch, sighting, CALM, CONFIG)
+        assert verdict.suspect is expected
+
+
+def test_a_target_that_stays_where_it_leapt_to_is_trusted_in_time():
+    watch = Watch()
+    judge(watch, Sighting(0.9, 5.0, 0.1, place=(0.1, 0.5), extent=0.1), CALM, CONFIG)
+    there = Sighting(0.9, 5.0, 0.1, place=(0.8, 0.5), extent=0.1)
+    assert [judge(watch, there, CALM, CONFIG).suspect for _ in range(5)] == [True] * 3 + [False] * 2

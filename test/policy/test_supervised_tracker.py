@@ -84,7 +84,7 @@ def test_hold_keeps_recent_memories_out_until_the_target_is_trusted(model):
     tracker = start(model)
     frames = [tracker.step(image).memory.frames for image in (AWAY, HOME, HOME, HOME, HOME)]
     # The prompt alone, while it waits; then the prompt and what was held.
-    assert frames == [1, 1, 1, 6, 7]
+    assert frames == [1, 1, 1, 1, 6]
 
 
 def test_forget_drops_recent_memories(model):
@@ -188,3 +188,41 @@ def test_removing_a_target_leaves_the_others_their_own_evidence(model):
     tracker.remove(1)
     assert tracker._pipeline._evidence == (second,)
     assert first is not second
+
+
+def test_nothing_waits_once_the_monitor_is_off(model):
+    tracker = start(model)
+    tracker.step(AWAY)
+    tracker.configure(replace(tracker.config, monitor=False))
+    assert tracker.step(HOME).memory.frames == 5
+
+
+def test_a_late_correction_finds_its_frame_in_the_bank(model):
+    """Frames that were not remembered and frames that a catch-up skips do not move it."""
+    tracker = start(model, catch_up_frames=2, prompt_history_s=60.0)
+    tracker.configure(replace(tracker.config, min_iou=1.0))
+    for _ in range(5):  # none of these is remembered
+        tracker.step(HOME)
+    (target,) = tracker._targets.values()
+    assert target.at_frame(0) == 0 and target.at_frame(3) == 3 and target.at_frame(8) == 5
+    first = target.bank.features[0].clone()
+    tracker.refine(1, Prompt(points=[(120, 100)]), frame=3)
+    assert torch.equal(target.bank.features[0], first)  # the first prompt is never replaced
+    assert target.bank.holds_prompt(3) and target.at == 5
+    assert target.prompt_frame == 3
+
+
+def test_a_correction_that_fails_leaves_the_target_as_it_was(model, monkeypatch):
+    tracker = start(model)
+    (target,) = tracker._targets.values()
+    before, at = target.bank.state(), target.at
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(tracker, '_catch_up', fail)
+    with pytest.raises(MemoryError):
+        tracker.refine(1, Prompt(points=[(120, 100)]))
+    after = target.bank.state()
+    assert target.at == at and after.prompts == before.prompts and after.recent == before.recent
+    assert torch.equal(after.features, before.features)

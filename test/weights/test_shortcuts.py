@@ -13,6 +13,7 @@ from esam2_ros.core.models import build_model
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.errors import CheckpointError
 from esam2_ros.weights import shortcuts
+from esam2_ros.weights.loading import load_model
 from esam2_ros.weights.shortcuts import fingerprint
 from esam2_ros.weights.shortcuts import load_shortcut
 from esam2_ros.weights.shortcuts import save_shortcut
@@ -153,3 +154,10 @@ def test_a_damaged_packaged_file_is_refused(compact, no_package):
     (no_package / shortcuts.PACKAGED).write_bytes(b'\xff' * 40)
     with pytest.raises(CheckpointError, match='damaged or not a checkpoint'):
         load_shortcut(compact)
+
+
+def test_the_packaged_one_belongs_to_the_packaged_model():
+    model = load_model('compact', device='cpu')
+    shortcut = load_shortcut(model)
+    assert shortcut is not None
+    assert shortcut.up_project.weight.abs().max() > 0.01  # it learnt something
