@@ -74,7 +74,6 @@ class BankState:
               recent slots and the pointers' recent slots; -1 is none
     scored    (frame, tokens known) for each recent slot of `best`
     anchors   prompt rows that no user asked for
-    suspended whether recent memories are kept but not recalled
     """
 
     features: Tensor
@@ -85,7 +84,6 @@ class BankState:
     newest: tuple[int, ...]
     scored: tuple[tuple[int, int], ...]
     anchors: tuple[int, ...]
-    suspended: bool
 
 
 class MemoryBank:
@@ -125,18 +123,12 @@ class MemoryBank:
         self._recent_frames = [_EMPTY] * shape.recent_slots
         self._pointer_frames = [_EMPTY] * shape.pointer_slots
         self._anchors: set[int] = set()  # prompt rows that no user asked for
-        self.suspended = False  # recent memories and pointers are kept but not recalled
 
     @property
     def nbytes(self) -> int:
         """Bytes of all buffers."""
         keys = 0 if self.keys is None else self.keys.nbytes
         return self.features.nbytes + self.pointers.nbytes + self.kept.nbytes + keys
-
-    @property
-    def frames_held(self) -> int:
-        """How many frames have a spatial memory."""
-        return sum(frame != _EMPTY for frame in self._prompt_frames + self._recent_frames)
 
     def recent_slot(self, row: int, frame: int) -> int | None:
         """The recent ring's slot of a row, None for prompt rows or when it holds another frame."""
@@ -157,8 +149,6 @@ class MemoryBank:
         ]
         frames = [(row, 0) for row, _ in prompts]
         pointers = [(row, frame - held) for row, held in prompts]
-        if self.suspended and prompts:
-            return Recall(tuple(frames), tuple(pointers))
         for distance in range(shape.recent_frames, 0, -1):
             slot = (frame - distance) % shape.recent_slots
             if frame >= distance and self._recent_frames[slot] == frame - distance:
@@ -247,7 +237,6 @@ class MemoryBank:
             newest=tuple(self._pointer_frames),
             scored=self.kept.scored(),
             anchors=tuple(sorted(self._anchors)),
-            suspended=self.suspended,
         )
 
     def restore(self, state: BankState) -> None:
@@ -259,7 +248,6 @@ class MemoryBank:
         self._recent_frames = list(state.recent)
         self._pointer_frames = list(state.newest)
         self._anchors = set(state.anchors)
-        self.suspended = state.suspended
         self.keyed.clear()
 
     def _prompt_slot(self, frame: int) -> int:

@@ -34,11 +34,6 @@ class StockConditioner:
         self._memory = torch.zeros(keys, 1, shape.channels, device=device)
         self._position = torch.zeros(keys, 1, shape.channels, device=device)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the workspace."""
-        return self._memory.nbytes + self._position.nbytes
-
     def __call__(self, embedding: Tensor, bank: MemoryBank, recall: Recall) -> Tensor:
         """Condition the embedding [1, hidden, h, w] on the recalled memories; same shape."""
         spatial, pointer = self._gather(bank, recall)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between host and GPU without waiting: copies up are queued, copies down are one for a frame.
+"""Between host and GPU without waiting: copies up are queued, copies down are packed into one.
 
 A copy from pageable memory, or of one small result after another, makes the host wait for all
 work that is queued. On the CPU these functions cost nothing.

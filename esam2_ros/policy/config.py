@@ -43,7 +43,7 @@ class TrackerConfig:
     refresh_windows       windows a frame that are computed because they were not for longest
     latency_ms            time a frame may take; 0 is no limit
     min_iou               predicted IoU below which the monitor's memory remembers nothing
-    min_score             object score (logit) it needs for that
+    min_score             object score (logit) at or below which it remembers nothing either
     anchors               memories of a target kept beside its prompts: when a rival was near
     """
 
@@ -73,7 +73,7 @@ class TrackerConfig:
     refresh_windows: int = 1
     latency_ms: float = 0.0
     min_iou: float = 0.3
-    min_score: float = 0.0
+    min_score: float = -10.0
     anchors: int = 1
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.core.shortcut import Shortcut
+from esam2_ros.core.transfer import to_host
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.modes import Mode
@@ -104,11 +105,9 @@ class FramePath:
 
     def _evidence(self, segmentation: Segmentation) -> list[TargetEvidence]:
         """What the next plan is made from, on the host."""
-        touched = [
-            tuple(row.nonzero()[0].tolist())
-            for row in self._engine.touched(segmentation).cpu().numpy()
-        ]
-        logits = segmentation.object_logit.tolist()
+        drawn, scores = to_host([self._engine.touched(segmentation), segmentation.object_logit])
+        touched = [tuple(row.nonzero()[0].tolist()) for row in drawn.numpy()]
+        logits = scores.tolist()
         saliency: list[tuple[float, ...] | None] = [None] * len(logits)
         needed = wants_saliency(touched, logits, self._config.score_threshold)
         if needed and segmentation.looks is not None:

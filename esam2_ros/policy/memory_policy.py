@@ -16,7 +16,7 @@ from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.monitor.values import MotionClass
 
 AREAS = 10  # frames whose areas say what is usual
-TRUSTED = 3  # frames in view after a cut until what was remembered before it counts again
+TRUSTED = 3  # frames in view after a cut until a target is remembered again
 _JUMP = 3.0  # times the usual area, or a third of it
 _LEAP = 2.0  # diagonals of its box a frame that a target may move against the scene
 _ANCHOR_IOU = 0.8  # predicted IoU above which a mask is clear
@@ -57,14 +57,14 @@ class Verdict:
     write    remember the frame
     suspect  the mask jumped implausibly; `jump` is its area over the usual one
     anchor   keep the memory beside the prompts
-    release  memories from before a cut count again (True), or are dropped (False); None: neither
+    drop     forget recent memories: after a cut the target came back looking doubtful
     """
 
     write: bool
     suspect: bool = False
     jump: float = 1.0
     anchor: bool = False
-    release: bool | None = None
+    drop: bool = False
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Watch:
     """What the policy keeps of one target, bounded."""
 
     areas: deque[float] = field(default_factory=lambda: deque(maxlen=AREAS))
-    suspended: bool = False
+    waiting: bool = False
     streak: int = 0
     doubtful: int = 0
     since_anchor: int = 0
@@ -81,35 +81,34 @@ class Watch:
 
     def cut(self) -> None:
         """The scene changed: what was just seen of the target says nothing of this one."""
-        self.suspended, self.streak, self.doubtful = True, 0, 0
+        self.waiting, self.streak, self.doubtful = True, 0, 0
         self.areas.clear()
         self.place = None
 
 
 def judge(watch: Watch, sighting: Sighting, motion: MotionClass, config: TrackerConfig) -> Verdict:
     """Judge a frame and bring `watch` up to date."""
-    good = (
-        sighting.seen
-        and sighting.score >= config.min_iou
-        and sighting.object_logit > config.min_score
-    )
+    doubtful = sighting.seen and sighting.score < config.min_iou
+    good = not doubtful and sighting.object_logit > config.min_score
     watch.streak = watch.streak + 1 if sighting.seen else 0
-    watch.doubtful = watch.doubtful + (not good) if sighting.seen else 0
+    watch.doubtful = watch.doubtful + doubtful if sighting.seen else 0
     watch.since_anchor += 1
     watch.since_place += 1
-    release = None
-    if watch.suspended:
+    drop = False
+    if watch.waiting:
         if watch.streak < TRUSTED or motion is MotionClass.CUT:
             return Verdict(write=False)
-        watch.suspended, release = False, watch.doubtful == 0
+        watch.waiting, drop = False, watch.doubtful > 0
     if not good or motion is MotionClass.CUT:
-        return Verdict(write=False, release=release)
+        return Verdict(write=False, drop=drop)
+    if not sighting.seen:  # SAM2 was taught to remember that a target was hidden
+        return Verdict(write=True, drop=drop)
     usual = median(watch.areas) if len(watch.areas) == AREAS else sighting.area
     jump = sighting.area / usual
     # A size that stays is no longer a jump: the usual one follows.
     watch.areas.append(sighting.area)
     if not 1 / _JUMP <= jump <= _JUMP or leaps(watch, sighting):
-        return Verdict(write=False, suspect=True, jump=jump, release=release)
+        return Verdict(write=False, suspect=True, jump=jump, drop=drop)
     watch.place, watch.since_place = sighting.place, 0
     anchor = (
         config.anchors > 0
@@ -121,7 +120,7 @@ def judge(watch: Watch, sighting: Sighting, motion: MotionClass, config: Tracker
     )
     if anchor:
         watch.since_anchor = 0
-    return Verdict(write=True, jump=jump, anchor=anchor, release=release)
+    return Verdict(write=True, jump=jump, anchor=anchor, drop=drop)
 
 
 def leaps(watch: Watch, sighting: Sighting) -> bool:

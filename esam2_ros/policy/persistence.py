@@ -211,7 +211,6 @@ def _target(
             newest=_frames(kept['newest'], bank.shape.pointer_slots),
             scored=tuple((int(frame), int(count)) for frame, count in kept['scored']),
             anchors=tuple(kept['anchors']),
-            suspended=bool(kept['suspended']),
         )
     )
     watch = dict(values['watch'])

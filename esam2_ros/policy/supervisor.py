@@ -80,7 +80,6 @@ class Supervisor:
                 target.bank.forget_recent()
                 target.watch = Watch()
             else:
-                target.bank.suspended = True
                 target.watch.cut()
 
     def scene_events(self) -> list[TrackerEvent]:
@@ -155,10 +154,8 @@ class Supervisor:
             )
             verdict = judge(target.watch, sighting, self._view.motion_class, self.config)
             target.committed = verdict.write
-            if verdict.release is not None:
-                target.bank.suspended = False
-                if not verdict.release:
-                    target.bank.forget_recent(keep=target.at if verdict.write else -1)
+            if verdict.drop:
+                target.bank.forget_recent(keep=target.at if verdict.write else -1)
             if verdict.anchor:
                 target.bank.promote(target.at, self.config.anchors)
             if verdict.suspect:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.segmentation import Segmentation
+from esam2_ros.core.transfer import to_host
 from esam2_ros.errors import UnknownFrameError
 from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.results import TargetState
@@ -70,7 +71,7 @@ class Target:
 
     def trust(self) -> None:
         """Nothing of it waits or is doubted."""
-        self.watch, self.bank.suspended, self.suspect = Watch(), False, False
+        self.watch, self.suspect = Watch(), False
 
     def status(self, lost_after: int) -> TargetStatus:
         """TRACKED, OCCLUDED or LOST, by how long the target has been out of view."""
@@ -93,14 +94,14 @@ def observe(
     width, height = size
     logits = torch.cat([target.segmentation.logits for target in targets])  # [n, 1, S/4, S/4]
     full = functional.interpolate(logits, (height, width), mode='bilinear', align_corners=False)
-    masks = (full[:, 0] > 0).cpu().numpy()
-    numbers = torch.stack(
+    drawn, score, object_logit = to_host(
         [
+            full[:, 0] > 0,
             torch.cat([target.segmentation.score for target in targets]),
             torch.cat([target.segmentation.object_logit for target in targets]),
         ]
     )
-    scores, object_logits = numbers.cpu().numpy().tolist()
+    masks, scores, object_logits = drawn.numpy(), score.tolist(), object_logit.tolist()
     states = []
     for i, target in enumerate(targets):
         if new_frame:

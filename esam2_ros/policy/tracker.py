@@ -357,7 +357,6 @@ class StreamingTracker:
         previous: Segmentation | None,
     ) -> Segmentation:
         """Segment a target again on frame `index` of its bank, and take it to the newest."""
-        bank.suspended = False
         bank.drop_anchors()
         with self._engine.precision():
             features = self._features_of(past)

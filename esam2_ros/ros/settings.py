@@ -129,7 +129,7 @@ class Settings:
         dynamic=True,
     )
     min_score: float = parameter(
-        0.0,
+        -10.0,
         'memory.min_score',
         'Object score (logit) up to which a frame is not remembered, while motion.enabled.',
         low=-10.0,
@@ -139,7 +139,7 @@ class Settings:
     anchors: int = parameter(
         1,
         'memory.anchors',
-        'Memories a target keeps for good beside its prompts, from frames with a look-alike,'
+        'Memories a target keeps beside its prompts, from frames with a look-alike,'
         ' while motion.enabled.',
         low=0,
         high=7,

@@ -30,12 +30,19 @@ def settled(**settings):
         (GOOD, MotionClass.PAN, True),
         (GOOD, MotionClass.CUT, False),
         (Sighting(0.29, 5.0, 0.1), CALM, False),
-        (Sighting(0.9, 0.0, 0.1), CALM, False),
-        (Sighting(0.9, 5.0, 0.0), CALM, False),
+        # A target out of view is remembered as such, as SAM2 was taught.
+        (Sighting(0.1, -3.0, 0.0), CALM, True),
+        (Sighting(0.1, -3.0, 0.0), MotionClass.CUT, False),
     ],
 )
 def test_only_frames_that_look_right_are_written(sighting, motion, written):
     assert judge(Watch(), sighting, motion, CONFIG).write is written
+
+
+def test_a_score_below_the_gate_is_not_remembered():
+    config = TrackerConfig(monitor=True, min_score=0.0)
+    assert not judge(Watch(), Sighting(0.9, 0.0, 0.1), CALM, config).write
+    assert judge(Watch(), Sighting(0.9, 0.1, 0.1), CALM, config).write
 
 
 @pytest.mark.parametrize(
@@ -58,12 +65,12 @@ def test_nothing_is_suspect_before_the_usual_size_is_known():
     assert not any(judge(watch, Sighting(0.9, 5.0, a), CALM, CONFIG).suspect for a in areas)
 
 
-def test_after_a_cut_three_frames_in_view_bring_the_old_memories_back():
+def test_after_a_cut_nothing_is_remembered_before_three_frames_in_view():
     watch = settled()
     watch.cut()
     verdicts = [judge(watch, GOOD, CALM, CONFIG) for _ in range(4)]
     assert [v.write for v in verdicts] == [False, False, True, True]
-    assert [v.release for v in verdicts] == [None, None, True, None]
+    assert not any(v.drop for v in verdicts)
 
 
 def test_a_doubtful_return_drops_the_old_memories():
@@ -71,7 +78,7 @@ def test_a_doubtful_return_drops_the_old_memories():
     watch.cut()
     judge(watch, Sighting(0.2, 5.0, 0.1), CALM, CONFIG)
     judge(watch, GOOD, CALM, CONFIG)
-    assert judge(watch, GOOD, CALM, CONFIG).release is False
+    assert judge(watch, GOOD, CALM, CONFIG).drop
 
 
 def test_an_absence_starts_the_count_anew():
@@ -79,7 +86,7 @@ def test_an_absence_starts_the_count_anew():
     watch.cut()
     gone = Sighting(0.9, -3.0, 0.0)
     verdicts = [judge(watch, s, CALM, CONFIG) for s in (GOOD, GOOD, gone, GOOD, GOOD, GOOD)]
-    assert [v.release for v in verdicts] == [None] * 5 + [True]
+    assert [v.write for v in verdicts] == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,7 @@ def test_a_flicker_in_another_scene_does_not_cost_the_memories():
     watch.cut()
     flicker, gone = Sighting(0.2, 5.0, 0.1), Sighting(0.9, -3.0, 0.0)
     verdicts = [judge(watch, s, CALM, CONFIG) for s in (flicker, gone, GOOD, GOOD, GOOD)]
-    assert verdicts[-1].release is True
+    assert verdicts[-1].write and not verdicts[-1].drop
 
 
 @pytest.mark.parametrize(('distance', 'suspect'), [(0.35, False), (0.45, True)])

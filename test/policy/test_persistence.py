@@ -100,7 +100,7 @@ def test_a_loaded_tracker_goes_on_as_the_one_that_was_saved(model, tmp_path, val
 def test_all_that_a_bank_and_a_target_hold_comes_back(model, tmp_path):
     first = stream(model, config(mode='smr', monitor=True, prompt_frames=4))
     first._targets[1].bank.promote(first._targets[1].at, 1)
-    first._targets[1].bank.suspended = True
+    first._targets[1].watch.cut()
     first.save(tmp_path / 'a')
     second = StreamingTracker(model, config(mode='smr', monitor=True, prompt_frames=4))
     second.load(tmp_path / 'a')
