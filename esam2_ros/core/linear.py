@@ -53,6 +53,11 @@ class Linear:
 
     def applies(self, tokens: Tensor) -> bool:
         """Whether products of `tokens` go through oneDNN now."""
-        if not self._onednn or tokens.device.type != 'cpu' or torch.is_grad_enabled():
-            return False
-        return tokens.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')
+        return self._onednn and plain_on_cpu(tokens)
+
+
+def plain_on_cpu(tokens: Tensor) -> bool:
+    """Whether this is float32 arithmetic on a CPU without gradients."""
+    if tokens.device.type != 'cpu' or torch.is_grad_enabled():
+        return False
+    return tokens.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')

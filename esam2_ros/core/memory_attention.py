@@ -17,6 +17,7 @@ from esam2_ros.core.attention import attend_heads
 from esam2_ros.core.keys import rotary_table
 from esam2_ros.core.keys import rotate
 from esam2_ros.core.linear import Linear
+from esam2_ros.core.linear import plain_on_cpu
 from esam2_ros.core.pack import ExactPack
 
 
@@ -131,23 +132,25 @@ class _Layer:
     def recall(self, query: Tensor, keysets: Sequence[KeySet]) -> Tensor:
         """Attention of each target's queries [B, n, d] to its own memory: [B, n, C], projected."""
         cross = self._layer.cross_attn_image
-        if self._small and self._linear.applies(query):
+        if self._small and plain_on_cpu(query):
             parts = [
                 attend(own, keyset.keys, keyset.values, self._linear)
                 for own, keyset in zip(query, keysets, strict=True)
             ]
             return self._linear(torch.stack(parts), self._out, self._out_bias)
-        mixed = self._mix(query, keysets)
-        if self._small:
+        # A CPU's fused kernel is slow where keys and values differ in width.
+        small = self._small and query.device.type != 'cpu'
+        mixed = self._mix(query, keysets, small)
+        if small:
             return self._linear(mixed, self._out, self._out_bias)
         return self._linear(mixed, cross.out_proj.weight, cross.out_proj.bias)
 
-    def _mix(self, query: Tensor, keysets: Sequence[KeySet]) -> Tensor:
+    def _mix(self, query: Tensor, keysets: Sequence[KeySet], small: bool) -> Tensor:
         """Weighted values, not projected yet: [B, n, d] -> [B, n, channels or d]."""
         cross = self._layer.cross_attn_image
         keys, mask = _stack([torch.cat(each.keys).to(query.dtype) for each in keysets])
         values, _ = _stack([torch.cat(each.values) for each in keysets])
-        if not self._small:
+        if not small:
             values = self._linear(values, cross.v_proj.weight, cross.v_proj.bias)
         mixed: Tensor = functional.scaled_dot_product_attention(
             query[:, None], keys[:, None], values[:, None].to(query.dtype), mask, scale=1.0

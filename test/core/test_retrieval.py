@@ -11,6 +11,7 @@ from esam2_ros import TrackerConfig
 from esam2_ros import load_model
 from esam2_ros.core.conditioning import Conditioner
 from esam2_ros.core.models import build_model
+from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.retrieval import received
 from esam2_ros.core.retrieval import sample_queries
 from esam2_ros.training.scenes import demo_scene
@@ -131,3 +132,14 @@ def test_the_sample_finds_the_tokens_that_all_queries_find(monkeypatch):
         tracker.step(frame)
     assert len(overlaps) == 12  # two layers, from the second tracked frame on
     assert sum(overlaps) / len(overlaps) >= 0.8
+
+
+@pytest.mark.parametrize(
+    'flag', ['small_values', 'cached_keys', 'shared_self_attention', 'cached_tables', 'onednn']
+)
+@pytest.mark.parametrize('mode', ['exact', 'smr'])
+def test_each_trick_can_be_left_out(model, frames, mode, flag):
+    whole, _ = follow(model, frames, (1, 2), mode=mode)
+    without, _ = follow(model, frames, (1, 2), mode=mode, pack=ExactPack(**{flag: False}))
+    for number, logits in whole.items():
+        assert (without[number] - logits).abs().max() < 2e-3
