@@ -242,7 +242,7 @@ def test_ctrl_c_ends_the_playing_and_not_the_report(folder, tmp_path):
     while ' ready after ' not in read_text(tmp_path / 'node.log'):
         assert time.monotonic() < end, 'the node did not get ready'
         time.sleep(0.1)
-    time.sleep(3.0)
+    time.sleep(6.0)
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
