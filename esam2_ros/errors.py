@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the package raises: every message names the thing, the bad value and what is allowed."""
 
+from collections.abc import Iterable
+
 
 class Esam2Error(ValueError):
     """Base class of every refusal of bad input or settings."""
@@ -52,3 +54,11 @@ class MemoryFileError(Esam2Error):
 
 class TraceError(Esam2Error):
     """A trace is missing or one of its lines is damaged."""
+
+
+def check_ranges(settings: object, limits: Iterable[tuple[str, float, float]]) -> None:
+    """Raise ConfigError unless each named attribute of `settings` is from its low to its high."""
+    for name, low, high in limits:
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise ConfigError(f'{name} is {value}; allowed: {low} to {high}')

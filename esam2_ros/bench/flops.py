@@ -16,6 +16,7 @@ from esam2_ros.core.models import IMAGE_SIZES
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.errors import ConfigError
+from esam2_ros.errors import check_ranges
 
 MODES = ('stock', 'exact', 'swr', 'smr', 'paper')
 ROUTED = ('swr', 'paper')
@@ -50,10 +51,7 @@ class Work:
             raise ConfigError(f'size is {self.size}; allowed: a multiple of 64 from 256 to 1024')
         if self.mode not in MODES:
             raise ConfigError(f'unknown mode {self.mode!r}; allowed: {", ".join(MODES)}')
-        for name, low, high in (('memories', 1, 7), ('targets', 1, 254)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f'{name} is {value}; allowed: {low} to {high}')
+        check_ranges(self, (('memories', 1, 7), ('targets', 1, 254)))
         if not 0 < self.active <= 1:
             raise ConfigError(f'active is {self.active}; allowed: above 0, up to 1')
 

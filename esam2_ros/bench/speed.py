@@ -25,6 +25,7 @@ from esam2_ros.core.models import build_model
 from esam2_ros.core.models import model_spec
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.errors import ConfigError
+from esam2_ros.errors import check_ranges
 from esam2_ros.evaluation.preset import preset_of
 from esam2_ros.policy.config import DTYPES
 from esam2_ros.policy.config import TrackerConfig
@@ -88,10 +89,7 @@ class SpeedJob:
         ):
             if value not in allowed:
                 raise ConfigError(f'unknown {name} {value!r}; allowed: {", ".join(allowed)}')
-        for name, low, high in (('memories', 1, 7), ('targets', 1, 16), ('frames', 1, 10_000)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f'{name} is {value}; allowed: {low} to {high}')
+        check_ranges(self, (('memories', 1, 7), ('targets', 1, 16), ('frames', 1, 10_000)))
         if not 0 < self.active <= 1:
             raise ConfigError(f'active is {self.active}; allowed: above 0, up to 1')
 

@@ -8,6 +8,10 @@ from typing import Any
 
 import typer
 
+from esam2_ros.cli.options import AsJson
+from esam2_ros.cli.options import Model
+from esam2_ros.cli.options import Side
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,12 +23,8 @@ _GIGA = 1e9
 
 
 def flops(
-    model: Annotated[
-        str, typer.Option('--model', '-m', help="compact, or 'sam2.1_hiera_tiny', 'tiny' ...")
-    ] = 'compact',
-    size: Annotated[
-        int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
-    ] = None,
+    model: Model = 'compact',
+    size: Side = None,
     memories: Annotated[
         int, typer.Option(help='Spatial memories recalled, 1 to 7; all 16 pointers are held.')
     ] = 7,
@@ -35,9 +35,7 @@ def flops(
     mode: Annotated[
         str, typer.Option(help='Modes beside stock, with commas; default: all.')
     ] = 'exact,swr,smr,paper',
-    as_json: Annotated[
-        bool, typer.Option('--json', help='Print one JSON object and nothing else.')
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count the operations of a tracked frame from the model's shapes; nothing is run.
 

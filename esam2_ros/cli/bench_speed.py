@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
+from esam2_ros.cli.options import AsJson
+from esam2_ros.cli.options import Device
+from esam2_ros.cli.options import Model
+from esam2_ros.cli.options import Side
+
 
 def speed(
-    model: Annotated[
-        str, typer.Option('--model', '-m', help="compact, or 'sam2.1_hiera_tiny', 'tiny' ...")
-    ] = 'compact',
-    size: Annotated[
-        int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
-    ] = None,
+    model: Model = 'compact',
+    size: Side = None,
     mode: Annotated[str, typer.Option(help='exact, swr, smr or paper.')] = 'exact',
     active: Annotated[
         float,
@@ -27,7 +28,7 @@ def speed(
     ] = 7,
     targets: Annotated[int, typer.Option(help='Targets tracked, 1 to 16.')] = 1,
     frames: Annotated[int, typer.Option(help='Frames timed on both sides.')] = 5,
-    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N.')] = 'auto',
+    device: Device = 'auto',
     dtype: Annotated[
         str, typer.Option(help='auto, float32, bfloat16 or float16; both sides.')
     ] = 'auto',
@@ -41,9 +42,7 @@ def speed(
     batched: Annotated[
         bool, typer.Option('--batched/--one-by-one', help='All targets in one pass, or not.')
     ] = True,
-    as_json: Annotated[
-        bool, typer.Option('--json', help='Print one JSON object and nothing else.')
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Time a tracked frame in a mode and in stock sam2, on the same images in turn.
 

@@ -4,12 +4,20 @@
 import json
 from pathlib import Path
 from typing import Annotated
-from typing import Literal
 
 import typer
 
 from esam2_ros.cli.eval_events import events
 from esam2_ros.cli.names import names
+from esam2_ros.cli.options import AsJson
+from esam2_ros.cli.options import Checkpoint
+from esam2_ros.cli.options import Device
+from esam2_ros.cli.options import Model
+from esam2_ros.cli.options import Out
+from esam2_ros.cli.options import PromptName
+from esam2_ros.cli.options import Resume
+from esam2_ros.cli.options import ShortcutFile
+from esam2_ros.cli.options import Side
 from esam2_ros.errors import ConfigError
 
 app = typer.Typer(help='Score masks against the truth.')
@@ -35,32 +43,15 @@ def davis(
     floors: Annotated[
         bool, typer.Option('--floors/--no-floors', help='Add copy_first and flow_warp.')
     ] = True,
-    model: Annotated[
-        str, typer.Option('--model', '-m', help="compact, or 'sam2.1_hiera_tiny', 'tiny' ...")
-    ] = 'compact',
-    checkpoint: Annotated[
-        str, typer.Option(help="Checkpoint file, or 'random'; default: the packaged or fetched.")
-    ] = '',
-    shortcut: Annotated[
-        str, typer.Option(help="Shortcut file, or 'identity'; default: compact's packaged one.")
-    ] = '',
-    image_size: Annotated[
-        int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
-    ] = None,
-    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N.')] = 'auto',
-    prompt: Annotated[
-        Literal['mask', 'box', 'point'],
-        typer.Option(help="How a target is shown on its first frame, made from that frame's mask."),
-    ] = 'mask',
-    out: Annotated[
-        Path | None, typer.Option(help='Folder for predicted masks and scores of each clip.')
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option('--resume', help='Take finished clips from --out, do the others.')
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option('--json', help='Print one JSON object and nothing else.')
-    ] = False,
+    model: Model = 'compact',
+    checkpoint: Checkpoint = '',
+    shortcut: ShortcutFile = '',
+    image_size: Side = None,
+    device: Device = 'auto',
+    prompt: PromptName = 'mask',
+    out: Out = None,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score modes by J&F, as DAVIS does, from a prompt on each target's first frame.
 

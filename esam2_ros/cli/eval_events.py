@@ -4,11 +4,19 @@
 import json
 from pathlib import Path
 from typing import Annotated
-from typing import Literal
 
 import typer
 
 from esam2_ros.cli.names import names
+from esam2_ros.cli.options import AsJson
+from esam2_ros.cli.options import Checkpoint
+from esam2_ros.cli.options import Device
+from esam2_ros.cli.options import Model
+from esam2_ros.cli.options import Out
+from esam2_ros.cli.options import PromptName
+from esam2_ros.cli.options import Resume
+from esam2_ros.cli.options import ShortcutFile
+from esam2_ros.cli.options import Side
 from esam2_ros.errors import ConfigError
 
 TABLE_WIDTH = 110
@@ -30,38 +38,21 @@ def events(
     ] = 'exact,paper,paper_monitor',
     clips: Annotated[int, typer.Option(min=1, help='Clips of each class.')] = 4,
     seed: Annotated[int, typer.Option(min=0, help='Seed of the clips.')] = 0,
-    model: Annotated[
-        str, typer.Option('--model', '-m', help="compact, or 'sam2.1_hiera_tiny', 'tiny' ...")
-    ] = 'compact',
-    checkpoint: Annotated[
-        str, typer.Option(help="Checkpoint file, or 'random'; default: the packaged or fetched.")
-    ] = '',
-    shortcut: Annotated[
-        str, typer.Option(help="Shortcut file, or 'identity'; default: compact's packaged one.")
-    ] = '',
-    size: Annotated[
-        int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
-    ] = None,
-    device: Annotated[str, typer.Option(help='auto, cpu, cuda or cuda:N.')] = 'auto',
-    prompt: Annotated[
-        Literal['mask', 'box', 'point'],
-        typer.Option(help="How the target is shown on frame 0, made from that frame's mask."),
-    ] = 'mask',
+    model: Model = 'compact',
+    checkpoint: Checkpoint = '',
+    shortcut: ShortcutFile = '',
+    size: Side = None,
+    device: Device = 'auto',
+    prompt: PromptName = 'mask',
     sheet: Annotated[
         Path | None, typer.Option(help='Folder for one contact sheet a class, its first clip.')
     ] = None,
     video: Annotated[
         Path | None, typer.Option(help='Folder for one mp4 a class, the modes side by side.')
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help='Folder for the scores of each clip and the report.')
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option('--resume', help='Take finished clips from --out, do the others.')
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option('--json', help='Print one JSON object and nothing else.')
-    ] = False,
+    out: Out = None,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score modes on made clips in which one thing happens to the target.
 

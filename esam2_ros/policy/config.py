@@ -6,10 +6,26 @@ from dataclasses import field
 
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.errors import ConfigError
+from esam2_ros.errors import check_ranges
 from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.monitor.values import MonitorConfig
 
 MAX_TARGETS = 254  # ids 1 .. 254 fit a mono8 label image; 0 is background
+CUT_POLICIES = ('hold', 'forget', 'reset')
+DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
+
+# Settings that buffers or tables depend on.
+_FIXED = (
+    'prompt_frames',
+    'memory_frames',
+    'prompt_history_s',
+    'prompt_history_bytes',
+    'dtype',
+    'first_routed',
+    'key_cache_bytes',
+    'pack',
+    'compile',
+)
 
 
 @dataclass(frozen=True)
@@ -77,29 +93,29 @@ class TrackerConfig:
     anchors: int = 1
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ('prompt_frames', 1, 8),
-            ('memory_frames', 1, 7),
-            ('max_targets', 1, MAX_TARGETS),
-            ('lost_after_frames', 1, 1_000_000),
-            ('prompt_history_s', 0.0, 3600.0),
-            ('prompt_history_bytes', 0, 1 << 40),
-            ('catch_up_frames', 1, 1000),
-            ('saliency_mass', 0.0, 1.0),
-            ('score_threshold', -10.0, 10.0),
-            ('keep_ratio', 0.01, 1.0),
-            ('saliency_queries', 1, 4096),
-            ('key_cache_bytes', 0, 1 << 40),
-            ('margin_px', 0, 256),
-            ('refresh_windows', 0, 25),
-            ('latency_ms', 0.0, 1e6),
-            ('min_iou', 0.0, 1.0),
-            ('min_score', -10.0, 10.0),
-            ('anchors', 0, 7),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f'{name} is {value}; allowed: {low} to {high}')
+        check_ranges(
+            self,
+            (
+                ('prompt_frames', 1, 8),
+                ('memory_frames', 1, 7),
+                ('max_targets', 1, MAX_TARGETS),
+                ('lost_after_frames', 1, 1_000_000),
+                ('prompt_history_s', 0.0, 3600.0),
+                ('prompt_history_bytes', 0, 1 << 40),
+                ('catch_up_frames', 1, 1000),
+                ('saliency_mass', 0.0, 1.0),
+                ('score_threshold', -10.0, 10.0),
+                ('keep_ratio', 0.01, 1.0),
+                ('saliency_queries', 1, 4096),
+                ('key_cache_bytes', 0, 1 << 40),
+                ('margin_px', 0, 256),
+                ('refresh_windows', 0, 25),
+                ('latency_ms', 0.0, 1e6),
+                ('min_iou', 0.0, 1.0),
+                ('min_score', -10.0, 10.0),
+                ('anchors', 0, 7),
+            ),
+        )
         if self.dtype not in DTYPES:
             raise ConfigError(f'dtype is {self.dtype!r}; allowed: {", ".join(DTYPES)}')
         if self.mode not in list(Mode):
@@ -109,6 +125,9 @@ class TrackerConfig:
                 f'cut_policy is {self.cut_policy!r}; allowed: {", ".join(CUT_POLICIES)}'
             )
 
-
-CUT_POLICIES = ('hold', 'forget', 'reset')
-DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
+    def rebuilds(self, other: 'TrackerConfig') -> list[str]:
+        """The settings that keep a tracker from going on with `other` as it is built."""
+        changed = [name for name in _FIXED if getattr(self, name) != getattr(other, name)]
+        if self.mode != other.mode and Mode.STOCK in (self.mode, other.mode):
+            changed.append('mode')
+        return changed

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from esam2_ros.core.encoder import Features
 from esam2_ros.errors import UnknownFrameError
 
 
@@ -28,11 +29,13 @@ class FrameHistory:
         self._max_bytes = max_bytes
         self._max_ns = round(max_seconds * 1e9)
         self._frames: deque[PastFrame] = deque()
+        self._features: Features | None = None  # of the newest frame, all windows
         self.nbytes = 0
 
-    def push(self, frame: PastFrame) -> None:
-        """Add the newest frame and let old ones go."""
+    def push(self, frame: PastFrame, features: Features | None = None) -> None:
+        """Add the newest frame and let old ones go; `features` where all windows are known."""
         self._frames.append(frame)
+        self._features = features
         self.nbytes += frame.pixels.nbytes
         while len(self._frames) > 1 and self._is_over(frame):
             self.nbytes -= self._frames.popleft().pixels.nbytes
@@ -40,7 +43,17 @@ class FrameHistory:
     def clear(self) -> None:
         """Forget all frames."""
         self._frames.clear()
+        self._features = None
         self.nbytes = 0
+
+    def features_of(self, frame: PastFrame) -> Features | None:
+        """The features of the newest frame where they are known, None for any other."""
+        return self._features if self._frames and frame is self._frames[-1] else None
+
+    def keep_features(self, frame: PastFrame, features: Features) -> None:
+        """Keep what was computed for the newest frame; those of any other are let go."""
+        if self._frames and frame is self._frames[-1]:
+            self._features = features
 
     def at(self, index: int) -> PastFrame:
         """The frame with this index; UnknownFrameError names the span that is available."""

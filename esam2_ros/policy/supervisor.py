@@ -42,6 +42,7 @@ class Supervisor:
         self._since_cut = COOL_DOWN
         self._view = SceneView()
         self._fast_began = False
+        self._drawn: list[NDArray[np.bool_]] = []  # the targets' newest masks
         self._over = False
         self._travel = [0.0, 0.0]
         self._seen_size = (1, 1)
@@ -53,8 +54,8 @@ class Supervisor:
 
     def look(self, image: NDArray[np.uint8], targets: Sequence[Target]) -> SceneView:
         """Judge an image [height, width, 3] against those before it."""
-        drawn = [drawn_mask(target) for target in targets]
-        mask = np.logical_or.reduce(drawn) if drawn else None
+        self._drawn = [drawn_mask(target) for target in targets]
+        mask = np.logical_or.reduce(self._drawn) if targets else None
         before = self._view
         self._seen_size = (image.shape[1], image.shape[0])
         self._view = self._monitor.observe(image, None if mask is None or not mask.any() else mask)
@@ -115,8 +116,7 @@ class Supervisor:
         width, height = self._seen_size
         motion = (moved[0] * extent / width, moved[1] * extent / height)
         seen = []
-        for i, target in enumerate(targets):
-            drawn = drawn_mask(target)
+        for i, (target, drawn) in enumerate(zip(targets, self._drawn, strict=True)):
             # A target that was prompted since has no evidence; then all windows are computed.
             base = before[i] if i < len(before) else TargetEvidence(0.0, ())
             seen.append(

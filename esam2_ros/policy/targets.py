@@ -2,6 +2,7 @@
 """What the tracker keeps of each target, and how it looks from outside."""
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
@@ -16,7 +17,9 @@ from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.core.transfer import to_host
+from esam2_ros.errors import TooManyTargetsError
 from esam2_ros.errors import UnknownFrameError
+from esam2_ros.policy.config import MAX_TARGETS
 from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.results import TargetStatus
@@ -80,6 +83,16 @@ class Target:
         if self.frames_since_seen < lost_after:
             return TargetStatus.OCCLUDED
         return TargetStatus.LOST
+
+
+def free_id(taken: Collection[int], last: int, limit: int) -> int:
+    """The id after `last` that is not `taken`; TooManyTargetsError above `limit` targets."""
+    if len(taken) >= limit:
+        raise TooManyTargetsError(
+            f'{len(taken)} targets are tracked and max_targets is {limit}; remove one first'
+        )
+    candidates = ((last + k) % MAX_TARGETS + 1 for k in range(MAX_TARGETS))
+    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def observe(

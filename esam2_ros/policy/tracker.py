@@ -12,50 +12,34 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from esam2_ros.core.encoder import Features
+from esam2_ros.core.engine import Engine
 from esam2_ros.core.images import check_image
 from esam2_ros.core.images import resize_to_square
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
-from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.errors import ConfigError
 from esam2_ros.errors import ImageError
 from esam2_ros.errors import ImageSizeError
 from esam2_ros.errors import NoImageError
-from esam2_ros.errors import TooManyTargetsError
 from esam2_ros.errors import UnknownTargetError
 from esam2_ros.policy.clock import StageClock
-from esam2_ros.policy.config import MAX_TARGETS
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.frame_path import make_engine
 from esam2_ros.policy.history import FrameHistory
 from esam2_ros.policy.history import PastFrame
-from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.persistence import Origin
 from esam2_ros.policy.persistence import check_room
 from esam2_ros.policy.persistence import read_targets
 from esam2_ros.policy.persistence import write_targets
 from esam2_ros.policy.pipeline import Pipeline
+from esam2_ros.policy.prompter import Prompter
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.routing import Router
 from esam2_ros.policy.targets import Target
-from esam2_ros.policy.targets import accumulate
+from esam2_ros.policy.targets import free_id
 from esam2_ros.policy.targets import observe
-
-# Settings that buffers or tables depend on.
-_FIXED = (
-    'prompt_frames',
-    'memory_frames',
-    'prompt_history_s',
-    'prompt_history_bytes',
-    'dtype',
-    'first_routed',
-    'key_cache_bytes',
-    'pack',
-    'compile',
-)
 
 
 class StreamingTracker:
@@ -65,7 +49,9 @@ class StreamingTracker:
     owns a tracker. A call that raises leaves it as it was.
     """
 
+    _engine: Engine
     _pipeline: Pipeline
+    _prompter: Prompter
 
     def __init__(
         self,
@@ -87,8 +73,6 @@ class StreamingTracker:
         self._last_id = 0
         self._size: tuple[int, int] | None = None
         self._result: FrameResult | None = None
-        # Of the newest frame with all windows, once somebody needs them.
-        self._features: Features | None = None
         self.config = config or TrackerConfig()
         self._build(self.config)
 
@@ -105,9 +89,7 @@ class StreamingTracker:
         What the memories' buffers or the arithmetic depend on can change only while nothing is
         tracked: raises ConfigError, and nothing has changed.
         """
-        changed = [name for name in _FIXED if getattr(self.config, name) != getattr(config, name)]
-        if config.mode != self.config.mode and Mode.STOCK in (config.mode, self.config.mode):
-            changed.append('mode')
+        changed = self.config.rebuilds(config)
         if changed and self._targets:
             name = changed[0]
             raise ConfigError(
@@ -118,7 +100,7 @@ class StreamingTracker:
         if changed:
             self._build(config)
         else:
-            self._pipeline = Pipeline(self._engine, config, self._router, self._pipeline)
+            self._run_by(config, self._pipeline)
         if not config.monitor:  # nobody would ever trust what waits now
             for target in self._targets.values():
                 target.trust()
@@ -127,8 +109,11 @@ class StreamingTracker:
     def _build(self, config: TrackerConfig) -> None:
         self._engine = make_engine(self._model, config, self._shortcut)
         self._history = FrameHistory(config.prompt_history_bytes, config.prompt_history_s)
-        self._pipeline = Pipeline(self._engine, config, self._router)
-        self._features = None
+        self._run_by(config, None)
+
+    def _run_by(self, config: TrackerConfig, before: Pipeline | None) -> None:
+        self._pipeline = Pipeline(self._engine, config, self._router, before)
+        self._prompter = Prompter(self._engine, config, self._pipeline, self._history)
 
     @property
     def result(self) -> FrameResult | None:
@@ -187,7 +172,7 @@ class StreamingTracker:
         prompt that does not fit it, UnknownFrameError for a frame too old, and
         TooManyTargetsError.
         """
-        new_id = self._free_id()
+        new_id = free_id(self._targets, self._last_id, self.config.max_targets)
         if isinstance(frame, np.ndarray):
             check_image(frame)
             prompt.check(frame.shape[1], frame.shape[0])
@@ -195,16 +180,9 @@ class StreamingTracker:
             frame = None
         result, size = self._require_frame()
         prompt.check(*size)
-        past, later = self._place(result, frame)
-        bank = self._engine.new_bank(target.bank for target in self._targets.values())
-        with self._engine.precision():
-            features = self._features_of(past)
-            segmentation = self._engine.segment_first(features, prompt, size)
-            self._engine.memorise_prompt(features, segmentation, bank, 0)
-            segmentation = self._catch_up(bank, segmentation, later, 0)
-        target = Target(new_id, prompt.label, bank, segmentation, prompt, past.index)
-        for at, each in enumerate([past, *later]):
-            target.arrive(each.index, at)
+        at = result.frame_index if frame is None else frame
+        banks = (target.bank for target in self._targets.values())
+        target = self._prompter.start(new_id, prompt, size, at, banks)
         states = observe([target], size, self.config.lost_after_frames, new_frame=False)
         self._targets[new_id] = target
         self._last_id = new_id
@@ -222,24 +200,8 @@ class StreamingTracker:
         target = self._require_target(target_id)
         result, size = self._require_frame()
         prompt.check(*size)
-        past, later = self._place(result, frame)
-        index = target.at_frame(past.index)
-        if past.index == target.prompt_frame:
-            prompt = accumulate(target.prompt, prompt)
-        previous = None if later else target.segmentation
-        before = target.bank.state()
-        try:
-            segmentation = self._correct(target.bank, prompt, size, index, past, later, previous)
-        except BaseException:
-            target.bank.restore(before)
-            raise
-        target.segmentation = segmentation
-        target.prompt, target.prompt_frame = prompt, past.index
-        # Frames that the catch-up skipped leave no gap in the bank.
-        for at, each in enumerate([past, *later], start=index):
-            target.arrive(each.index, at)
-        target.trust()
-        target.label = prompt.label or target.label
+        at = result.frame_index if frame is None else frame
+        self._prompter.correct(target, prompt, size, at)
         self._pipeline.prompted = result.frame_index
         (state,) = observe([target], size, self.config.lost_after_frames, new_frame=False)
         self._update(lambda old: (state if each.id == target_id else each for each in old))
@@ -341,51 +303,10 @@ class StreamingTracker:
             raise
         if look.resets:
             self._targets.clear()
-        self._history.push(frame)
-        self._features, self._size = features, size
+        self._history.push(frame, features)
+        self._size = size
         self._result = replace(result, memory=replace(result.memory, bytes=self.memory_bytes))
         return self._result
-
-    def _correct(
-        self,
-        bank: MemoryBank,
-        prompt: Prompt,
-        size: tuple[int, int],
-        index: int,
-        past: PastFrame,
-        later: list[PastFrame],
-        previous: Segmentation | None,
-    ) -> Segmentation:
-        """Segment a target again on frame `index` of its bank, and take it to the newest."""
-        bank.drop_anchors()
-        with self._engine.precision():
-            features = self._features_of(past)
-            segmentation = self._engine.segment_again(features, prompt, size, bank, index, previous)
-            keep = self.config.refine_is_prompt or bank.holds_prompt(index)
-            write = self._engine.memorise_prompt if keep else self._engine.memorise_correction
-            write(features, segmentation, bank, index)
-            return self._catch_up(bank, segmentation, later, index)
-
-    def _catch_up(
-        self, bank: MemoryBank, segmentation: Segmentation, later: list[PastFrame], index: int
-    ) -> Segmentation:
-        """Track one target through `later`, whose bank indices follow `index` without a gap."""
-        features = (self._features_of(past) for past in later)
-        return self._pipeline.catch_up(bank, features, index) or segmentation
-
-    def _place(self, result: FrameResult, frame: int | None) -> tuple[PastFrame, list[PastFrame]]:
-        """The prompted frame and the frames to catch up through."""
-        past = self._history.at(result.frame_index if frame is None else frame)
-        return past, self._history.after(past.index, self.config.catch_up_frames)
-
-    def _features_of(self, past: PastFrame) -> Features:
-        newest = self._result is not None and past.index == self._result.frame_index
-        if newest and self._features is not None:
-            return self._features
-        features = self._engine.encode(self._engine.normalise(past.pixels))
-        if newest:
-            self._features = features
-        return features
 
     def _update(self, change: Callable[[tuple[TargetState, ...]], Iterable[TargetState]]) -> None:
         if self._result is not None:
@@ -413,15 +334,3 @@ class StreamingTracker:
             known = ', '.join(map(str, self._targets)) or 'none'
             raise UnknownTargetError(f'no target has id {target_id}; tracked: {known}')
         return target
-
-    def _free_id(self) -> int:
-        if len(self._targets) >= self.config.max_targets:
-            raise TooManyTargetsError(
-                f'{len(self._targets)} targets are tracked and max_targets is'
-                f' {self.config.max_targets}; remove one first'
-            )
-        candidate = self._last_id
-        while True:
-            candidate = candidate % MAX_TARGETS + 1
-            if candidate not in self._targets:
-                return candidate

@@ -117,9 +117,10 @@ class Esam2Node(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
         self._worker.start()
-        self._subscribe()
         self._record.activated = monotonic()
+        # Whoever sees the subscription may prompt at once.
         self._record.state = 'active'
+        self._subscribe()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

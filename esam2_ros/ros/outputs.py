@@ -93,9 +93,9 @@ class Outputs:
             dropped_since_last=frame.dropped,
         )
         stats = stats_message(header, result, passage)
-        self._publish(self._stats, stats)
         self._record.frame(result, stats)
         self._write_trace(result)
+        self._publish(self._stats, stats)
 
     def applied(self, command: Command, outcome: Outcome, newest: Snapshot) -> None:
         """Publish what a command changed; after a prompt also the newest image's result again."""

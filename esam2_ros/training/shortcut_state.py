@@ -9,7 +9,7 @@ import torch
 from sam2.modeling.sam2_base import SAM2Base
 
 from esam2_ros.core.shortcut import Shortcut
-from esam2_ros.errors import ConfigError
+from esam2_ros.errors import check_ranges
 from esam2_ros.training.state import StateError
 from esam2_ros.weights.shortcuts import fingerprint
 from esam2_ros.weights.shortcuts import stage_width
@@ -43,22 +43,22 @@ class ShortcutRecipe:
     validate_minutes: float = 3.0
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ('clips', 1, 1_000_000),
-            ('frames', 3, 64),
-            ('targets', 1, 16),
-            ('passes', 1, 16),
-            ('seed', 0, 2**31),
-            ('lr', 0.0, 1.0),
-            ('warmup', 1, 100_000),
-            ('ema', 0.0, 1.0),
-            ('clip_norm', 0.0, 1e9),
-            ('validation_clips', 1, 1000),
-            ('validate_minutes', 0.0, 1e9),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f'{name} is {value}; allowed: {low} to {high}')
+        check_ranges(
+            self,
+            (
+                ('clips', 1, 1_000_000),
+                ('frames', 3, 64),
+                ('targets', 1, 16),
+                ('passes', 1, 16),
+                ('seed', 0, 2**31),
+                ('lr', 0.0, 1.0),
+                ('warmup', 1, 100_000),
+                ('ema', 0.0, 1.0),
+                ('clip_norm', 0.0, 1e9),
+                ('validation_clips', 1, 1000),
+                ('validate_minutes', 0.0, 1e9),
+            ),
+        )
 
     def rate(self, clips: int, updates: int) -> float:
         """The learning rate after so many clips and updates."""

@@ -220,7 +220,7 @@ def test_a_correction_that_fails_leaves_the_target_as_it_was(model, monkeypatch)
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr(tracker, '_catch_up', fail)
+    monkeypatch.setattr(tracker._prompter, '_catch_up', fail)
     with pytest.raises(MemoryError):
         tracker.refine(1, Prompt(points=[(120, 100)]))
     after = target.bank.state()

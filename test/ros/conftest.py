@@ -111,8 +111,19 @@ class Bench:
     def ready(self):
         """Wait until the node is active and connected."""
         self.wait(lambda: self.images.get_subscription_count() > 0)
-        self.wait(lambda: self.node.count_subscribers('tracks') > 0)
+        self.wait(lambda: all(self.node.count_subscribers(topic) > 0 for topic in self.got))
         return self
+
+    def told(self, kinds, among=None):
+        """Wait until the events that came, or those `among` these kinds, are of `kinds`."""
+
+        def came():
+            seen = [event.kind for event in self.got['events']]
+            return [kind for kind in seen if among is None or kind in among]
+
+        with contextlib.suppress(AssertionError):
+            self.wait(lambda: came() == kinds, 5.0)
+        assert came() == kinds
 
     def send(self, message=None, stamp=None):
         """Publish an image with the next stamp, or this one in ns."""
@@ -124,10 +135,16 @@ class Bench:
         return message
 
     def step(self, message=None, stamp=None):
-        """Publish an image and wait until its statistics came."""
-        count = len(self.got['frame_stats'])
+        """Publish an image and wait until all that is told of it came."""
+        topics = [self.got[name] for name in ('frame_stats', 'tracks', 'labels')]
+        before = [len(each) for each in topics]
         sent = self.send(message, stamp)
-        self.wait(lambda: len(self.got['frame_stats']) > count)
+        self.wait(
+            lambda: all(
+                any(message.header == sent.header for message in each[count:])
+                for each, count in zip(topics, before, strict=True)
+            )
+        )
         return sent
 
     def call(self, kind, name, seconds=15.0, **fields):

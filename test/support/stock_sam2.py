@@ -9,23 +9,9 @@ import torch
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from esam2_ros.bench.sharpen import sharpen
 
-def sharpen(model: SAM2Base, seed: int = 0) -> SAM2Base:
-    """Make seeded random weights responsive, in place: default ones hide bugs under any bound."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if 'memory_attention' in name and ('q_proj.weight' in name or 'k_proj.weight' in name):
-                weight.mul_(4)
-            if 'output_hypernetworks_mlps' in name and 'layers.2' in name:
-                weight.mul_(20)
-            if name.startswith('obj_ptr_proj.layers.2'):
-                weight.mul_(10)
-        slots = model.maskmem_tpos_enc
-        slots.copy_(torch.randn(slots.shape, generator=generator))
-        # Keep the target in view: a logit near 0 would flip its presence on a rounding error.
-        model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(10.0)
-    return model
+__all__ = ['StockStream', 'keep_memories_in_fp32', 'predictor', 'sharpen']
 
 
 def predictor(model: SAM2Base, corrections_are_prompts: bool = False) -> stock.SAM2VideoPredictor:

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from esam2_ros.errors import ConfigError
+from esam2_ros.errors import check_ranges
 
 
 class MotionClass(Enum):
@@ -117,28 +117,28 @@ class MonitorConfig:
     fast_ratio: float = 2.5
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ('corners', 10, 2000),
-            ('history', 2, 1000),
-            ('still_difference', 0.0, 255.0),
-            ('still_local_difference', 0.0, 255.0),
-            ('cut_difference', 0.0, 255.0),
-            ('cut_likeness', 0.0, 2.0),
-            ('cut_palette', 0.0, 1.0),
-            ('light_change', 0.0, 255.0),
-            ('flash_frames', 0, 1000),
-            ('blank_contrast', 0.0, 128.0),
-            ('blank_white', 0.0, 1.0),
-            ('pan_shift', 0.0, 1.0),
-            ('pan_turn', 0.0, 3.15),
-            ('pan_zoom', 0.0, 10.0),
-            ('pan_inliers', 0.0, 1.0),
-            ('pan_fall', 0.0, 1.0),
-            ('shake_reversals', 1, 1000),
-            ('fast_shift', 0.0, 1.0),
-            ('fast_residual', 0.0, 255.0),
-            ('fast_ratio', 0.0, 100.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f'{name} is {value}; allowed: {low} to {high}')
+        check_ranges(
+            self,
+            (
+                ('corners', 10, 2000),
+                ('history', 2, 1000),
+                ('still_difference', 0.0, 255.0),
+                ('still_local_difference', 0.0, 255.0),
+                ('cut_difference', 0.0, 255.0),
+                ('cut_likeness', 0.0, 2.0),
+                ('cut_palette', 0.0, 1.0),
+                ('light_change', 0.0, 255.0),
+                ('flash_frames', 0, 1000),
+                ('blank_contrast', 0.0, 128.0),
+                ('blank_white', 0.0, 1.0),
+                ('pan_shift', 0.0, 1.0),
+                ('pan_turn', 0.0, 3.15),
+                ('pan_zoom', 0.0, 10.0),
+                ('pan_inliers', 0.0, 1.0),
+                ('pan_fall', 0.0, 1.0),
+                ('shake_reversals', 1, 1000),
+                ('fast_shift', 0.0, 1.0),
+                ('fast_residual', 0.0, 255.0),
+                ('fast_ratio', 0.0, 100.0),
+            ),
+        )
