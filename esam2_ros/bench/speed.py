@@ -184,7 +184,7 @@ def measure(job: SpeedJob, progress: Progress = lambda text: None) -> SpeedResul
     spec = model_spec(job.model)
     device = pick_device(job.device)
     size = spec.image_size if job.size is None else job.size
-    model, weights = _weighted(spec.name, size, device)
+    model, weights = weighted(spec.name, size, device)
     dtype = _dtype(job.dtype, device)
     exact = job.mode == 'exact' and dtype == torch.float32
     stock = StockStream(model, job.memories, dtype, job.baseline == 'compiled', exact)
@@ -236,8 +236,8 @@ def _run(
     return pairs, difference, result
 
 
-def _weighted(name: str, size: int, device: torch.device) -> tuple[SAM2Base, str]:
-    """The model, and what its weights are."""
+def weighted(name: str, size: int, device: torch.device) -> tuple[SAM2Base, str]:
+    """The model `name` for images of `size` px, and what its weights are."""
     if find(name).packaged:
         return load_model(name, None, device, size), 'packaged'
     return sharpen(build_model(name, size, _SEED)).to(device), f'random, seed {_SEED}, sharpened'
