@@ -61,7 +61,7 @@ def ablation(
     device: Device = 'auto',
     as_json: AsJson = False,
 ) -> None:
-    """Time a tracked frame with the exact pack, and without each of its tricks."""
+    """Time a tracked frame with all exact speed-ups, and without each of them."""
     from esam2_ros.bench.compare import ablation as without_each
     from esam2_ros.bench.speed import SpeedJob
 

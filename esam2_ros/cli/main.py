@@ -31,7 +31,7 @@ COMMANDS = {
     'eval': 'Score masks against the truth.',
     'replay': 'Play a recording to the node and sum up what it publishes.',
     'scenes': 'Make labelled scenes.',
-    'train': 'Teach the compact model on made scenes.',
+    'train': 'Teach the compact model, or a shortcut, on made scenes.',
     'weights': 'List, download and check the checkpoints.',
 }
 
@@ -88,7 +88,7 @@ def _settings(
 ) -> None:
     """Promptable video segmentation for ROS 2.
 
-    Exit codes: 0 good, 1 a check failed, 2 wrong usage or input.
+    Exit codes: 0 good, 1 a check failed, 2 wrong usage or input, 130 interrupted.
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,

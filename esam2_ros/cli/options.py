@@ -28,4 +28,7 @@ Out = Annotated[Path | None, typer.Option(help='Folder for what is kept of each 
 Resume = Annotated[
     bool, typer.Option('--resume', help='Take finished clips from --out, do the others.')
 ]
+AsMarkdown = Annotated[
+    bool, typer.Option('--markdown', help='Print the tables as Markdown and nothing else.')
+]
 AsJson = Annotated[bool, typer.Option('--json', help='Print one JSON object and nothing else.')]

@@ -30,7 +30,11 @@ def replay(
     ] = None,
     topic: Annotated[str | None, typer.Option(help='Image topic, where there are several.')] = None,
     rate: Annotated[
-        float | None, typer.Option(help='Times the speed of the recording; the node may drop.')
+        float | None,
+        typer.Option(
+            help='Play at so many times the speed of the recording; the node then drops frames '
+            'that it has no time for.'
+        ),
     ] = None,
     paced: Annotated[
         bool, typer.Option('--paced', help='Wait for the node after each frame (the default).')
@@ -41,14 +45,23 @@ def replay(
     truth: Annotated[
         Path | None, typer.Option(help='Folder of one mask PNG a frame (pixel = id) to score by.')
     ] = None,
-    model: Annotated[str, typer.Option(help='Name of the model.')] = 'compact',
+    model: Annotated[
+        str,
+        typer.Option(help="compact, sam2.1_hiera_tiny ...; default: the node's, compact."),
+    ] = '',
     checkpoint: Annotated[
         str, typer.Option(help="Checkpoint file; empty for the model's own.")
     ] = '',
-    image_size: Annotated[int | None, typer.Option(help='Side of the model input.')] = None,
-    device: Annotated[str, typer.Option(help='auto, cpu or cuda.')] = '',
+    image_size: Annotated[
+        int | None, typer.Option(help="Model input side in pixels; default: the model's own.")
+    ] = None,
+    device: Annotated[str, typer.Option(help='auto, cpu or cuda; default: auto.')] = '',
     params_file: Annotated[
-        Path | None, typer.Option(help='ROS parameters of the node; options above go first.')
+        Path | None,
+        typer.Option(
+            help='ROS parameter file for the node, e.g. with routing.mode or trace_path; the '
+            'options above come before it.'
+        ),
     ] = None,
     storage: Annotated[str, typer.Option(help='sqlite3 or mcap, of the recording.')] = 'sqlite3',
     video: Annotated[bool, typer.Option(help='Write an overlay video.')] = True,

@@ -49,7 +49,14 @@ def make(
         int | None, typer.Option(min=1, max=60, help='Objects in a scene; default: drawn.')
     ] = None,
     layout: Annotated[Layout, typer.Option(help='Layout on disk.')] = Layout.PLAIN,
-    demo: Annotated[bool, typer.Option('--demo', help="The demo's table, 90 frames.")] = False,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            '--demo',
+            help="The demo's table, 90 frames; --events, --frames, --size and --objects do "
+            'nothing then.',
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option('--json', help='Print one JSON object and nothing else.')
     ] = False,

@@ -42,7 +42,9 @@ def _group() -> None:
 
 @app.command()
 def compact(
-    recipe: Annotated[Path, typer.Option(help='The recipe.')] = Path('config/train_compact.yaml'),
+    recipe: Annotated[
+        Path, typer.Option(help='The recipe; the default is there in the root of a checkout.')
+    ] = Path('config/train_compact.yaml'),
     folder: Annotated[
         Path, typer.Option(help='Takes state.pt (exact), carried.pt (small) and log.jsonl.')
     ] = Path('out/compact'),

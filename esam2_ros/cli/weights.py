@@ -71,7 +71,9 @@ def _presence(entry: Checkpoint) -> str:
 
 @app.command('fetch')
 def fetch_checkpoints(
-    names: Annotated[list[str], typer.Argument(help='tiny, small, base_plus, large, ...')],
+    names: Annotated[
+        list[str], typer.Argument(help='tiny, small, base_plus or large; one or more.')
+    ],
     force: Annotated[
         bool, typer.Option('--force', help='Download again though a good file is there.')
     ] = False,

@@ -44,7 +44,8 @@ def unpack(packed: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
 
 def _bytes(tensor: Tensor) -> Tensor:
     flat = tensor.contiguous().flatten().view(torch.uint8)
-    return torch.nn.functional.pad(flat, (0, _room(tensor) - tensor.nbytes))
+    missing = _room(tensor) - tensor.nbytes
+    return torch.nn.functional.pad(flat, (0, missing)) if missing else flat
 
 
 def _room(tensor: Tensor) -> int:

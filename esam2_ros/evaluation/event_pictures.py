@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,9 @@ import numpy as np
 
 from esam2_ros.errors import ConfigError
 from esam2_ros.evaluation.event_clips import EventClip
+from esam2_ros.evaluation.event_film import EVENT
+from esam2_ros.evaluation.event_film import Film
+from esam2_ros.evaluation.modes import FALSE_CUT
 from esam2_ros.evaluation.segmenter import Segmentation
 from esam2_ros.overlay import Colour
 from esam2_ros.overlay import Image
@@ -18,22 +20,17 @@ from esam2_ros.overlay import Mark
 from esam2_ros.overlay import draw_marks
 from esam2_ros.overlay import draw_overlay
 from esam2_ros.overlay import write_text
-from esam2_ros.replay.pictures import VideoFile
 from esam2_ros.replay.pictures import sheet
 from esam2_ros.training.scenes.film import TARGET
 
-FPS = 10.0
 TILE_WIDTH = 400
-BAR = 10  # pixels, of the line of time under a video
-EVENT: Colour = (213, 94, 0)
 CALM: Colour = (110, 110, 110)
-NAME: Colour = (255, 255, 255)
 TRUTH: Colour = (255, 255, 255)
 _SHEET_FRAMES = (0, 1, 5, 30)  # after the event; two more stand before them
 
 
 class Gallery:
-    """Folders for one contact sheet and one video a class; None to leave either out."""
+    """Folders for one contact sheet and one film a class; None to leave either out."""
 
     def __init__(self, sheets: Path | None, videos: Path | None) -> None:
         """Make the folders. Raises ConfigError when a file is in the way."""
@@ -46,46 +43,42 @@ class Gallery:
         self._videos = videos
 
     def film(self, clip: EventClip, modes: Sequence[str]) -> 'Reel':
-        """Start the pictures of a clip."""
+        """Start the pictures of a clip; a false cut beside other modes is for the tables only."""
+        shown = [mode for mode in modes if mode != FALSE_CUT] or modes
         sheets, videos = (
             None if folder is None else folder / f'{clip.kind}{suffix}'
-            for folder, suffix in ((self._sheets, '.png'), (self._videos, '.mp4'))
+            for folder, suffix in ((self._sheets, '.png'), (self._videos, '.webp'))
         )
-        return Reel(clip, modes, sheets, videos)
+        return Reel(clip, shown, sheets, videos)
 
 
 class Reel:
     """The pictures of one clip, made frame by frame."""
 
     def __init__(
-        self, clip: EventClip, modes: Sequence[str], png: Path | None, mp4: Path | None
+        self, clip: EventClip, modes: Sequence[str], png: Path | None, webp: Path | None
     ) -> None:
-        """Open the files that are wanted."""
+        """Start the files that are wanted."""
         self._clip = clip
         self._modes = list(modes)
         self._png = png
-        self._files = ExitStack()
-        self._video = None if mp4 is None else self._files.enter_context(VideoFile(mp4, FPS))
+        self._film = None if webp is None else Film(clip, modes, webp)
         self._wanted = sheet_frames(clip)
         self._tiles: dict[tuple[str, int], Image] = {}
 
     def show(self, index: int, segmentations: Mapping[str, Segmentation]) -> None:
         """Draw the next frame as every mode saw it."""
-        wanted = self._png is not None and index in self._wanted
-        if self._video is None and not wanted:
-            return
-        panels = {name: self._panel(index, segmentations[name]) for name in self._modes}
-        if wanted:
-            for name, panel in panels.items():
+        if self._film is not None:
+            self._film.add(index, segmentations)
+        if self._png is not None and index in self._wanted:
+            for name in self._modes:
+                panel = self._panel(index, segmentations[name])
                 self._tiles[name, index] = self._tile(name, index, panel)
-        if self._video is not None:
-            for name, panel in panels.items():
-                write_text(panel, name, NAME, 0, panel.shape[0], above=True)
-            self._video.add(self._strip(index, list(panels.values())))
 
     def close(self) -> None:
         """Finish the files."""
-        self._files.close()
+        if self._film is not None:
+            self._film.close()
         if self._png is not None:
             order = [self._tiles[name, index] for name in self._modes for index in self._wanted]
             cv2.imwrite(str(self._png), sheet(order, len(self._wanted))[..., ::-1])
@@ -122,21 +115,6 @@ class Reel:
             tile, f'{name}  {self._moment(index)}', self._colour(index), 0, height, above=True
         )
         return tile
-
-    def _strip(self, index: int, panels: list[Image]) -> Image:
-        """Panels side by side under a title, over a line of time on which the event is marked."""
-        row = np.hstack(panels)
-        width, last = row.shape[1], len(self._clip) - 1
-        title = np.zeros((BAR * 2, width, 3), np.uint8)
-        write_text(title, f'{self._moment(index)}   frame {index}', self._colour(index), 0, 0)
-        bar = np.full((BAR, width, 3), 40, np.uint8)
-        ends = [round(each / last * width) for each in (self._clip.onset, self._clip.after)]
-        bar[:, ends[0] : max(ends[1], ends[0] + 3)] = EVENT
-        here = round(index / last * (width - 4))
-        bar[:, here : here + 4] = NAME
-        strip = np.vstack([title, row, bar])
-        # The codec takes even sizes only.
-        return strip[: strip.shape[0] // 2 * 2, : width // 2 * 2]
 
 
 def sheet_frames(clip: EventClip) -> tuple[int, ...]:

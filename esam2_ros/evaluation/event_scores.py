@@ -51,6 +51,11 @@ class EventScore:
     ms_per_frame: float
     active: float | None
 
+    @property
+    def dense_frames(self) -> float | None:
+        """What the encoder computed, in frames of all windows; None for no encoder."""
+        return None if self.active is None else self.active * self.timed_frames
+
     def to_json(self) -> dict[str, Any]:
         """As plain values; frames become strings, as JSON needs them."""
         return {**asdict(self), 'jf_after': {str(n): jf for n, jf in self.jf_after.items()}}

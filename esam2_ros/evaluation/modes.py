@@ -2,6 +2,7 @@
 """The modes `esam2 eval` knows: one table, from which the help and every check are made."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.errors import ConfigError
+from esam2_ros.evaluation.false_cut import FalseCut
 from esam2_ros.evaluation.floors import CopyFirst
 from esam2_ros.evaluation.floors import FlowWarp
 from esam2_ros.evaluation.segmenter import Segmenter
@@ -23,6 +25,8 @@ from esam2_ros.policy.config import TrackerConfig
 
 EXACT = 'exact'  # what `iou_to_exact` compares with
 STOCK = 'stock'  # what `ms_stock` is measured on
+MONITORED = 'paper_monitor'
+FALSE_CUT = 'paper_monitor_false_cut'
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ _TRACKED: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ('swr', "the paper's windows, all memory", {'mode': 'swr'}),
     ('smr', "all windows, the paper's memory", {'mode': 'smr'}),
     ('paper', "the paper's windows and memory", {'mode': 'paper'}),
-    ('paper_monitor', 'paper, with the scene monitor on', {'mode': 'paper', 'monitor': True}),
+    (MONITORED, 'paper, with the scene monitor on', {'mode': 'paper', 'monitor': True}),
 )
 
 
@@ -79,12 +83,19 @@ def _tracked(name: str, about: str, changes: Mapping[str, Any]) -> Mode:
     return Mode(name, about, start)
 
 
+def _false_cut(frames: int, setup: Setup) -> Segmenter:
+    config = replace(setup.config, max_targets=MAX_TARGETS, mode='paper', monitor=True)
+    monitor = FalseCut(config.motion, frames // 2)
+    return TrackedSegmenter(setup.model, config, setup.shortcut, monitor)
+
+
 def _stock(frames: int, setup: Setup) -> Segmenter:
     return StockSegmenter(setup.model, frames, setup.dtype)
 
 
 _ALL: tuple[Mode | Floor, ...] = (
     *(_tracked(*row) for row in _TRACKED),
+    Mode(FALSE_CUT, 'that, told once in mid-clip of a cut that is none', _false_cut),
     Mode(STOCK, "the sam2 package's own video predictor", _stock),
     Floor('copy_first', 'the first mask on every frame', CopyFirst),
     Floor('flow_warp', 'the mask before, moved by optical flow', FlowWarp),
@@ -92,6 +103,16 @@ _ALL: tuple[Mode | Floor, ...] = (
 MODES = {mode.name: mode for mode in _ALL}
 
 FLOORS = tuple(mode.name for mode in MODES.values() if isinstance(mode, Floor))
+
+
+def baseline_of(name: str, among: Collection[str]) -> str | None:
+    """The mode that a mode's score is compared with; None when there is none among those run.
+
+    A false cut with the same mode without it; all others with `exact`, or else `stock`.
+    """
+    wanted = (MONITORED,) if name == FALSE_CUT else (EXACT, STOCK)
+    found = next((each for each in wanted if each in among), None)
+    return None if found == name else found
 
 
 def pick_modes(names: Sequence[str], floors: bool = True) -> tuple[Mode | Floor, ...]:

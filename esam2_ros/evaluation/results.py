@@ -32,6 +32,11 @@ class ClipScore:
     ms_per_frame: float | None
     active: float | None
 
+    @property
+    def dense_frames(self) -> float | None:
+        """What the encoder computed, in frames of all windows; None for no encoder."""
+        return None if self.active is None else self.active * self.timed_frames
+
     def to_json(self) -> dict[str, Any]:
         """As plain values; ids become strings, as JSON needs them."""
         iou = self.iou_to_exact

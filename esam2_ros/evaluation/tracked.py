@@ -14,6 +14,7 @@ from esam2_ros.evaluation.segmenter import LabelMap
 from esam2_ros.evaluation.segmenter import Segmentation
 from esam2_ros.evaluation.segmenter import merge
 from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.monitor.monitor import SceneMonitor
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.tracker import StreamingTracker
 
@@ -22,10 +23,14 @@ class TrackedSegmenter:
     """A StreamingTracker fed with one clip; the clip's ids are kept beside the tracker's own."""
 
     def __init__(
-        self, model: SAM2Base, config: TrackerConfig, shortcut: Shortcut | None = None
+        self,
+        model: SAM2Base,
+        config: TrackerConfig,
+        shortcut: Shortcut | None = None,
+        monitor: SceneMonitor | None = None,
     ) -> None:
-        """Start a fresh tracker."""
-        self._tracker = StreamingTracker(model, config, shortcut=shortcut)
+        """Start a fresh tracker; `monitor` None is the one that `config` asks for."""
+        self._tracker = StreamingTracker(model, config, shortcut=shortcut, monitor=monitor)
         self._clip_id: dict[int, int] = {}  # tracker id -> id in the clip's masks
 
     def step(self, image: NDArray[np.uint8], prompts: Mapping[int, Prompt]) -> Segmentation:

@@ -14,15 +14,20 @@ _PATIENCE = 10  # frames between two changes for the better
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a frame may spend: windows refreshed, share of old memories read, margin in pixels."""
+    """What a frame may spend: windows refreshed, share of old memories read, margin in pixels.
+
+    `careful`: all windows where things move far or the score is low, and all memory where all
+    windows are computed.
+    """
 
     refresh_windows: int
     keep_ratio: float
     margin_px: int
+    careful: bool = True
 
 
 class Budget:
-    """Watches frame times and lowers the refresh quota, then keys, then the margin."""
+    """Watches frame times and lowers the refresh quota, then keys, the margin, then care."""
 
     def __init__(self, config: TrackerConfig) -> None:
         """`config.latency_ms` 0 is no budget."""
@@ -69,4 +74,5 @@ def _levels(config: TrackerConfig) -> list[Allowance]:
     while margin > MIN_MARGIN_PX:
         margin = max(margin // 2, MIN_MARGIN_PX)
         levels.append(Allowance(0, keep, margin))
+    levels.append(Allowance(0, keep, margin, careful=False))
     return levels

@@ -56,6 +56,7 @@ class TrackerConfig:
     cut_policy            'hold' memories until the target is seen again, 'forget' the recent ones,
                           or 'reset': forget all targets
     margin_px             computed around a mask when the monitor is on, model pixels
+    doubt_logit           object score (logit) below which the monitor has all windows computed
     refresh_windows       windows a frame that are computed because they were not for longest
     latency_ms            time a frame may take; 0 is no limit
     min_iou               predicted IoU below which the monitor's memory remembers nothing
@@ -86,6 +87,7 @@ class TrackerConfig:
     motion: MonitorConfig = field(default_factory=MonitorConfig)
     cut_policy: str = 'hold'
     margin_px: int = 32
+    doubt_logit: float = 2.5
     refresh_windows: int = 1
     latency_ms: float = 0.0
     min_iou: float = 0.3
@@ -109,6 +111,7 @@ class TrackerConfig:
                 ('saliency_queries', 1, 4096),
                 ('key_cache_bytes', 0, 1 << 40),
                 ('margin_px', 0, 256),
+                ('doubt_logit', -10.0, 10.0),
                 ('refresh_windows', 0, 25),
                 ('latency_ms', 0.0, 1e6),
                 ('min_iou', 0.0, 1.0),

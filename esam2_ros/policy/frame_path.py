@@ -15,22 +15,20 @@ from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.core.shortcut import Shortcut
-from esam2_ros.core.transfer import to_host
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.readout import Clues
 from esam2_ros.policy.results import MemoryUse
-from esam2_ros.policy.routing import TargetEvidence
 from esam2_ros.policy.routing import wants_saliency
 
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """All targets of one frame, in the order of their banks."""
+    """All targets of one frame, in the order of their banks; `clues` batch after batch."""
 
     segmentations: list[Segmentation]
-    rivals: list[float]
-    evidence: tuple[TargetEvidence, ...]
+    clues: list[Clues]
     use: MemoryUse
 
 
@@ -56,6 +54,8 @@ class FramePath:
         """Use `engine` with the settings of a tracker."""
         self._engine = engine
         self._config = config
+        # Whether saliency is needed: on a GPU to find out would be a wait, to compute it is not.
+        self._asks = engine.device.type == 'cpu'
 
     def track(
         self,
@@ -70,21 +70,16 @@ class FramePath:
             retrieval = Retrieval(plan.keep, self._config.saliency_queries)
         size = len(targets) if self._config.batch_targets else 1
         segmentations: list[Segmentation] = []
-        rivals: list[float] = []
-        evidence: list[TargetEvidence] = []
+        clues: list[Clues] = []
         use = MemoryUse()
         for start in range(0, len(targets), size):
             batch = targets[start : start + size]
             use = self._add_use(use, batch, retrieval)
             segmentation = self._track(features, batch, retrieval, clock)
-            segmentations += segmentation.split() if len(batch) > 1 else [segmentation]
-            if self._config.monitor:
-                with clock.stage('mask'):
-                    rivals += self._engine.rivalry(segmentation).tolist()
-            if Mode(self._config.mode).routed:
-                with clock.stage('mask'):
-                    evidence += self._evidence(segmentation)
-        return Tracked(segmentations, rivals, tuple(evidence), use)
+            with clock.stage('mask'):
+                clues.append(self._clues(segmentation))
+            segmentations += segmentation.split()
+        return Tracked(segmentations, clues, use)
 
     def _track(
         self,
@@ -103,17 +98,21 @@ class FramePath:
             engine.memorise(features, segmentation, batch)
         return segmentation
 
-    def _evidence(self, segmentation: Segmentation) -> list[TargetEvidence]:
-        """What the next plan is made from, on the host."""
-        drawn, scores = to_host([self._engine.touched(segmentation), segmentation.object_logit])
-        touched = [tuple(row.nonzero()[0].tolist()) for row in drawn.numpy()]
-        logits = scores.tolist()
-        saliency: list[tuple[float, ...] | None] = [None] * len(logits)
-        needed = wants_saliency(touched, logits, self._config.score_threshold)
-        if needed and segmentation.looks is not None:
-            shares = self._engine.saliency(segmentation.looks).cpu().tolist()
-            saliency = [tuple(row) for row in shares]
-        return [TargetEvidence(*each) for each in zip(logits, touched, saliency, strict=True)]
+    def _clues(self, segmentation: Segmentation) -> Clues:
+        """What the next plan and the memory policy are made from."""
+        engine, clues = self._engine, Clues.none(segmentation)
+        if self._config.monitor:
+            clues = clues._replace(rivalry=engine.rivalry(segmentation))
+        if segmentation.looks is None:
+            return clues
+        clues = clues._replace(touched=engine.touched(segmentation))
+        if self._asks and not self._wants_saliency(segmentation, clues):
+            return clues
+        return clues._replace(saliency=engine.saliency(segmentation.looks))
+
+    def _wants_saliency(self, segmentation: Segmentation, clues: Clues) -> bool:
+        drawn, logits = bool(clues.touched.any()), segmentation.object_logit.tolist()
+        return wants_saliency(drawn, logits, self._config.score_threshold)
 
     def _add_use(
         self, use: MemoryUse, batch: Sequence[Memories], retrieval: Retrieval | None

@@ -14,6 +14,7 @@ from statistics import median
 
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.monitor.values import MotionClass
+from esam2_ros.policy.monitor.values import SceneView
 
 AREAS = 10  # frames whose areas say what is usual
 TRUSTED = 3  # frames in view after a cut until a target is remembered again
@@ -35,6 +36,7 @@ class Sighting:
     rival         how much the best other candidate mask differs from the chosen one, 0..1
     place         centre of its mask against the scene, shares of the image; None when unknown
     extent        diagonal of its box, shares of the image
+    whole         whether all windows of the frame were computed
     """
 
     score: float
@@ -43,6 +45,7 @@ class Sighting:
     rival: float = 0.0
     place: tuple[float, float] | None = None
     extent: float = 0.0
+    whole: bool = True
 
     @property
     def seen(self) -> bool:
@@ -86,23 +89,27 @@ class Watch:
         self.place = None
 
 
-def judge(watch: Watch, sighting: Sighting, motion: MotionClass, config: TrackerConfig) -> Verdict:
+def judge(watch: Watch, sighting: Sighting, view: SceneView, config: TrackerConfig) -> Verdict:
     """Judge a frame and bring `watch` up to date."""
+    cut = view.motion_class is MotionClass.CUT
     doubtful = sighting.seen and sighting.score < config.min_iou
-    good = not doubtful and sighting.object_logit > config.min_score
+    # What moves is hard to see; a memory that waits for a clear look is left behind.
+    good = (view.rapid or not doubtful) and sighting.object_logit > config.min_score
     watch.streak = watch.streak + 1 if sighting.seen else 0
     watch.doubtful = watch.doubtful + doubtful if sighting.seen else 0
     watch.since_anchor += 1
     watch.since_place += 1
     drop = False
     if watch.waiting:
-        if watch.streak < TRUSTED or motion is MotionClass.CUT:
+        if watch.streak < TRUSTED or cut:
             return Verdict(write=False)
         watch.waiting, drop = False, watch.doubtful > 0
-    if not good or motion is MotionClass.CUT:
+    if not good or cut:
         return Verdict(write=False, drop=drop)
-    if not sighting.seen:  # SAM2 was taught to remember that a target was hidden
-        return Verdict(write=True, drop=drop)
+    if not sighting.seen:
+        # SAM2 was taught to remember that a target was hidden; where windows were left out,
+        # they may be why it is not seen.
+        return Verdict(write=sighting.whole, drop=drop)
     usual = median(watch.areas) if len(watch.areas) == AREAS else sighting.area
     jump = sighting.area / usual
     # A size that stays is no longer a jump: the usual one follows.

@@ -13,6 +13,7 @@ from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.plan import dense_plan
 from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.monitor.values import MOVING
 from esam2_ros.policy.monitor.values import MotionClass
 from esam2_ros.policy.routing import Evidence
 from esam2_ros.policy.routing import kept_tokens
@@ -22,20 +23,21 @@ _STRIDE = 4  # model pixels a pixel of the small masks
 # A LOST target: every so many frames all windows, else this share of them in turn.
 _SEARCH_EVERY = 5
 _SEARCH_SHARE = 3
-MOVING = (MotionClass.PAN, MotionClass.SHAKE, MotionClass.FAST)
 
 
 @dataclass(frozen=True)
 class MonitoredRouter:
     """The rule for a monitored stream; `mode`, `saliency_mass`, `score_threshold` as published.
 
-    lost_after  frames out of view after which the whole image is searched in turns only
+    lost_after   frames out of view after which the whole image is searched in turns only
+    doubt_logit  object score below which a target in view may be gone on the next frame, logit
     """
 
     mode: Mode
     saliency_mass: float
     score_threshold: float
     lost_after: int
+    doubt_logit: float = 2.5
 
     def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
         """All windows where the last frame says nothing of this one; else the masks, moved."""
@@ -46,6 +48,8 @@ class MonitoredRouter:
         if self.mode.sparse_memory:
             keep = kept_tokens(grid, allowance.keep_ratio)
         whole = self._whole(evidence)
+        if whole and allowance.careful:
+            keep = None  # as in `exact`: nothing is left out where something is at stake
         if whole or not self.mode.routed:
             return dense_plan(grid, self.mode, whole or 'dense', keep)
         why = object_windows(evidence, self.saliency_mass, self.score_threshold)
@@ -82,7 +86,15 @@ class MonitoredRouter:
         if any(0 < frames < self.lost_after for frames in absent):
             return 'search'
         lost = any(frames >= self.lost_after for frames in absent)
-        return 'search' if lost and evidence.frame % _SEARCH_EVERY == 0 else ''
+        if lost and evidence.frame % _SEARCH_EVERY == 0:
+            return 'search'
+        if evidence.allowance is None or not evidence.allowance.careful:
+            return ''
+        if evidence.view is not None and evidence.view.rapid:
+            return 'rapid'
+        # Windows that are not computed lower the score: near zero that decides.
+        unsure = (t.object_logit < self.doubt_logit for t in evidence.targets if not t.absent)
+        return 'doubt' if any(unsure) else ''
 
 
 def grown_windows(

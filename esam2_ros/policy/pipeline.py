@@ -23,9 +23,12 @@ from esam2_ros.policy.frame_path import FramePath
 from esam2_ros.policy.frame_path import Tracked
 from esam2_ros.policy.history import PastFrame
 from esam2_ros.policy.modes import Mode
+from esam2_ros.policy.monitor.monitor import SceneMonitor
 from esam2_ros.policy.monitor.values import MotionClass
 from esam2_ros.policy.monitor.values import SceneView
 from esam2_ros.policy.monitored import MonitoredRouter
+from esam2_ros.policy.readout import Readout
+from esam2_ros.policy.readout import read_out
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import MemoryUse
 from esam2_ros.policy.routing import Evidence
@@ -34,7 +37,7 @@ from esam2_ros.policy.routing import Router
 from esam2_ros.policy.routing import TargetEvidence
 from esam2_ros.policy.supervisor import Supervisor
 from esam2_ros.policy.targets import Target
-from esam2_ros.policy.targets import observe
+from esam2_ros.policy.targets import show
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Sight:
     resets: bool = False
 
 
-_NOTHING = Tracked([], [], (), MemoryUse())
+_NOTHING = Tracked([], [], MemoryUse())
 
 
 class Pipeline:
@@ -58,15 +61,16 @@ class Pipeline:
         config: TrackerConfig,
         router: Router | None,
         before: 'Pipeline | None' = None,
+        monitor: SceneMonitor | None = None,
     ) -> None:
-        """`router` None is the rule for the settings; `before` ran the stream so far."""
+        """`router`, `monitor` None are those of the settings; `before` ran the stream so far."""
         self._engine = engine
         self._config = config
         self._path = FramePath(engine, config)
         self._paper = PaperRouter(
             Mode(config.mode), config.keep_ratio, config.saliency_mass, config.score_threshold
         )
-        self._supervisor = _supervisor(engine, config, before)
+        self._supervisor = _supervisor(engine, config, before, monitor)
         self._planner: Router = router or self._paper
         if self._supervisor is not None and router is None:
             self._planner = MonitoredRouter(
@@ -74,6 +78,7 @@ class Pipeline:
                 config.saliency_mass,
                 config.score_threshold,
                 config.lost_after_frames,
+                config.doubt_logit,
             )
         self._evidence: tuple[TargetEvidence, ...] = before._evidence if before else ()
         self.prompted: int = before.prompted if before else 0  # frame of the newest prompt
@@ -128,12 +133,14 @@ class Pipeline:
         with clock.stage('mask'):
             absent = [target.frames_since_seen for target in targets]
             lost_after = self._config.lost_after_frames
-            states = observe(list(targets), size, lost_after, new_frame=True)
+            readouts = read_out(tracked.segmentations, tracked.clues, size)
+            states = show(targets, readouts, lost_after, new_frame=True)
             events += _sightings(targets, absent, lost_after)
             if self._supervisor is not None:
-                states, suspicions = self._supervisor.judge(targets, states, tracked.rivals)
+                rivals = [each.rivalry for each in readouts]
+                states, suspicions = self._supervisor.judge(targets, states, rivals, plan.is_dense)
                 events += [*suspicions, *self._supervisor.finish(plan, clock.timings().total)]
-        self._evidence, self.jumped = tracked.evidence, False
+        self._evidence, self.jumped = tuple(map(_evidence, readouts)), False
         result = FrameResult(
             frame_index=frame.index,
             stamp=frame.stamp,
@@ -166,16 +173,20 @@ class Pipeline:
 
 
 def _supervisor(
-    engine: Engine, config: TrackerConfig, before: Pipeline | None
+    engine: Engine, config: TrackerConfig, before: Pipeline | None, monitor: SceneMonitor | None
 ) -> Supervisor | None:
     """The one that watched so far where its monitor's settings are the same."""
     if not config.monitor:
         return None
     watched = before._supervisor if before else None
     if watched is None or watched.config.motion != config.motion:
-        return Supervisor(config, engine.grid)
+        return Supervisor(config, engine.grid, monitor)
     watched.configure(config)
     return watched
+
+
+def _evidence(readout: Readout) -> TargetEvidence:
+    return TargetEvidence(readout.object_logit, readout.touched, readout.saliency)
 
 
 def _sightings(

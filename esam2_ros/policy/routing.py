@@ -2,6 +2,7 @@
 """Which windows to compute: the published rule (Efficient-SAM2, section 3.2) as pure functions."""
 
 import math
+from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,9 +78,9 @@ def kept_tokens(grid: WindowGrid, ratio: float) -> int:
     return max(1, math.floor(ratio * grid.tokens))
 
 
-def wants_saliency(touched: Sequence[Sequence[int]], logits: Sequence[float], low: float) -> bool:
+def wants_saliency(drawn: bool, logits: Iterable[float], low: float) -> bool:
     """Whether masks alone do not say where the targets are: none drawn, or a score below `low`."""
-    return not any(touched) or any(logit < low for logit in logits)
+    return not drawn or any(logit < low for logit in logits)
 
 
 def salient_windows(saliency: Sequence[float], mass: float) -> tuple[int, ...]:
@@ -131,7 +132,7 @@ def object_windows(evidence: Evidence, mass: float, threshold: float) -> dict[in
     targets = evidence.targets
     why = {window: 'mask' for target in targets for window in target.touched}
     empty = not why
-    if wants_saliency([t.touched for t in targets], [t.object_logit for t in targets], threshold):
+    if wants_saliency(not empty, (target.object_logit for target in targets), threshold):
         for target in targets:
             # Of a target that is sure and drawn, attention would only repeat the mask.
             if target.saliency is not None and (target.object_logit < threshold or empty):

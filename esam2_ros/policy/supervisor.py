@@ -32,11 +32,13 @@ COOL_DOWN = 3  # frames after a cut in which another one does not reset
 class Supervisor:
     """Monitor, budget and memory policy of one stream."""
 
-    def __init__(self, config: TrackerConfig, grid: WindowGrid) -> None:
-        """Start with an unseen stream."""
+    def __init__(
+        self, config: TrackerConfig, grid: WindowGrid, monitor: SceneMonitor | None = None
+    ) -> None:
+        """Start with an unseen stream; `monitor` None is one with the settings of `config`."""
         self.config = config
         self._grid = grid
-        self._monitor = SceneMonitor(config.motion)
+        self._monitor = monitor or SceneMonitor(config.motion)
         self._budget = Budget(config)
         self._ages = [0] * grid.count
         self._since_cut = COOL_DOWN
@@ -138,9 +140,16 @@ class Supervisor:
         )
 
     def judge(
-        self, targets: Sequence[Target], states: Sequence[TargetState], rivals: Sequence[float]
+        self,
+        targets: Sequence[Target],
+        states: Sequence[TargetState],
+        rivals: Sequence[float],
+        whole: bool,
     ) -> tuple[tuple[TargetState, ...], list[TrackerEvent]]:
-        """Decide what each target remembers of the frame; states of suspects say so."""
+        """Decide what each target remembers of the frame; states of suspects say so.
+
+        `whole`: all windows of it were computed.
+        """
         self._since_cut += 1
         judged, events = [], []
         for target, state, rival in zip(targets, states, rivals, strict=True):
@@ -151,8 +160,9 @@ class Supervisor:
                 rival,
                 self._place(state),
                 self._extent_of(state),
+                whole,
             )
-            verdict = judge(target.watch, sighting, self._view.motion_class, self.config)
+            verdict = judge(target.watch, sighting, self._view, self.config)
             target.committed = verdict.write
             if verdict.drop:
                 target.bank.forget_recent(keep=target.at if verdict.write else -1)
@@ -199,5 +209,8 @@ class Supervisor:
 
 def drawn_mask(target: Target) -> NDArray[np.bool_]:
     """The target's newest mask at a quarter of the model's size: [S/4, S/4]."""
+    if target.drawn is not None:
+        return target.drawn
+    # Of a target loaded before the first frame.
     mask: NDArray[np.bool_] = (target.segmentation.logits[0, 0] > 0).cpu().numpy()
     return mask

@@ -3,24 +3,25 @@
 
 from collections import deque
 from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.segmentation import Segmentation
-from esam2_ros.core.transfer import to_host
 from esam2_ros.errors import TooManyTargetsError
 from esam2_ros.errors import UnknownFrameError
 from esam2_ros.policy.config import MAX_TARGETS
 from esam2_ros.policy.memory_policy import Watch
+from esam2_ros.policy.readout import Clues
+from esam2_ros.policy.readout import Readout
+from esam2_ros.policy.readout import read_out
 from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.results import TargetStatus
 
@@ -33,7 +34,8 @@ class Target:
 
     `at` is the newest frame's index in the bank; with `committed` False that frame is not
     remembered and the next one takes its place. `prompt` and `prompt_frame` are the newest prompt
-    and the frame it was on; `log` tells which frame is where in the bank.
+    and the frame it was on; `log` tells which frame is where in the bank. `drawn` is the newest
+    mask [S/4, S/4] on the host, None before it was shown.
     """
 
     id: int
@@ -49,6 +51,7 @@ class Target:
     watch: Watch = field(default_factory=Watch)
     age_frames: int = 0
     frames_since_seen: int = 0
+    drawn: NDArray[np.bool_] | None = None
 
     @property
     def next_at(self) -> int:
@@ -96,52 +99,51 @@ def free_id(taken: Collection[int], last: int, limit: int) -> int:
 
 
 def observe(
-    targets: list[Target], size: tuple[int, int], lost_after: int, new_frame: bool
+    targets: Sequence[Target], size: tuple[int, int], lost_after: int, new_frame: bool
 ) -> tuple[TargetState, ...]:
-    """Bring all targets' segmentations to the image's size and to the host, in one transfer.
+    """Read all targets' segmentations, masks at the image's `size` (width, height), and show them.
 
-    `size`: width, height in pixels. With `new_frame` the targets grow one frame older.
+    One transfer. With `new_frame` the targets grow one frame older.
     """
-    if not targets:
-        return ()
-    width, height = size
-    logits = torch.cat([target.segmentation.logits for target in targets])  # [n, 1, S/4, S/4]
-    full = functional.interpolate(logits, (height, width), mode='bilinear', align_corners=False)
-    drawn, score, object_logit = to_host(
-        [
-            full[:, 0] > 0,
-            torch.cat([target.segmentation.score for target in targets]),
-            torch.cat([target.segmentation.object_logit for target in targets]),
-        ]
+    segmentations = [target.segmentation for target in targets]
+    readouts = read_out(segmentations, [Clues.none(each) for each in segmentations], size)
+    return show(targets, readouts, lost_after, new_frame)
+
+
+def show(
+    targets: Sequence[Target], readouts: Sequence[Readout], lost_after: int, new_frame: bool
+) -> tuple[TargetState, ...]:
+    """Bring all targets up to date with what was read of them, and say how they look."""
+    return tuple(
+        _show(target, readout, lost_after, new_frame)
+        for target, readout in zip(targets, readouts, strict=True)
     )
-    masks, scores, object_logits = drawn.numpy(), score.tolist(), object_logit.tolist()
-    states = []
-    for i, target in enumerate(targets):
-        if new_frame:
-            target.age_frames += 1
-            target.frames_since_seen += 1
-        if object_logits[i] > 0:
-            target.frames_since_seen = 0
-        elif not new_frame:
-            target.frames_since_seen = max(1, target.frames_since_seen)
-        box, centroid, area = outline(masks[i])
-        states.append(
-            TargetState(
-                id=target.id,
-                label=target.label,
-                state=target.status(lost_after),
-                score=scores[i],
-                object_logit=object_logits[i],
-                box=box,
-                centroid=centroid,
-                area_px=area,
-                age_frames=target.age_frames,
-                frames_since_seen=target.frames_since_seen,
-                mask_logits=logits[i, 0],
-                mask=masks[i],
-            )
-        )
-    return tuple(states)
+
+
+def _show(target: Target, readout: Readout, lost_after: int, new_frame: bool) -> TargetState:
+    target.drawn = readout.drawn
+    if new_frame:
+        target.age_frames += 1
+        target.frames_since_seen += 1
+    if readout.object_logit > 0:
+        target.frames_since_seen = 0
+    elif not new_frame:
+        target.frames_since_seen = max(1, target.frames_since_seen)
+    box, centroid, area = outline(readout.mask)
+    return TargetState(
+        id=target.id,
+        label=target.label,
+        state=target.status(lost_after),
+        score=readout.score,
+        object_logit=readout.object_logit,
+        box=box,
+        centroid=centroid,
+        area_px=area,
+        age_frames=target.age_frames,
+        frames_since_seen=target.frames_since_seen,
+        mask_logits=target.segmentation.logits[0, 0],
+        mask=readout.mask,
+    )
 
 
 def outline(

@@ -28,6 +28,7 @@ from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.frame_path import make_engine
 from esam2_ros.policy.history import FrameHistory
 from esam2_ros.policy.history import PastFrame
+from esam2_ros.policy.monitor.monitor import SceneMonitor
 from esam2_ros.policy.persistence import Origin
 from esam2_ros.policy.persistence import check_room
 from esam2_ros.policy.persistence import read_targets
@@ -59,15 +60,18 @@ class StreamingTracker:
         config: TrackerConfig | None = None,
         router: Router | None = None,
         shortcut: Shortcut | None = None,
+        monitor: SceneMonitor | None = None,
     ) -> None:
         """Prepare `model` (from `load_model`, or any SAM2Base) for a stream.
 
         `router` plans the frames (default: the published rule for the mode of `config`);
-        `shortcut` is what windows get that are not computed (default: the identity).
+        `shortcut` is what windows get that are not computed (default: the identity); `monitor`
+        watches the frames where `config` wants that (default: one with its settings).
         """
         self._model = model
         self._shortcut = shortcut
         self._router = router
+        self._monitor = monitor
         self._history = FrameHistory(0, 0.0)
         self._targets: dict[int, Target] = {}
         self._last_id = 0
@@ -112,7 +116,7 @@ class StreamingTracker:
         self._run_by(config, None)
 
     def _run_by(self, config: TrackerConfig, before: Pipeline | None) -> None:
-        self._pipeline = Pipeline(self._engine, config, self._router, before)
+        self._pipeline = Pipeline(self._engine, config, self._router, before, self._monitor)
         self._prompter = Prompter(self._engine, config, self._pipeline, self._history)
 
     @property

@@ -73,6 +73,15 @@ class Settings:
         high=256,
         dynamic=True,
     )
+    doubt_logit: float = parameter(
+        2.5,
+        'routing.doubt_logit',
+        'Object score (logit) below which a target in view has all windows computed, while'
+        ' motion.enabled. -10: never.',
+        low=-10.0,
+        high=10.0,
+        dynamic=True,
+    )
     refresh_windows: int = parameter(
         1,
         'routing.refresh_windows',
@@ -170,6 +179,14 @@ class Settings:
         0.02,
         'motion.fast_threshold',
         'How far a target moves in a frame to be FAST, in image widths.',
+        low=0.0,
+        high=1.0,
+        dynamic=True,
+    )
+    rapid_threshold: float = parameter(
+        0.025,
+        'motion.rapid_threshold',
+        'How far things move in a frame for all windows to be computed, in image widths.',
         low=0.0,
         high=1.0,
         dynamic=True,

@@ -21,10 +21,13 @@ def tracker_config(settings: Settings) -> TrackerConfig:
         keep_ratio=settings.keep_ratio,
         monitor=settings.motion_enabled,
         motion=MonitorConfig(
-            cut_difference=settings.cut_threshold, fast_shift=settings.fast_threshold
+            cut_difference=settings.cut_threshold,
+            fast_shift=settings.fast_threshold,
+            rapid_shift=settings.rapid_threshold,
         ),
         cut_policy=settings.cut_policy,
         margin_px=settings.margin_px,
+        doubt_logit=settings.doubt_logit,
         refresh_windows=settings.refresh_windows,
         latency_ms=settings.latency_ms,
         min_iou=settings.min_iou,

@@ -32,6 +32,13 @@ def test_json_is_one_object_with_the_published_fields(root, tmp_path, capsys):
     exact = report['modes']['exact']
     assert exact['iou_to_exact'] == exact['active_realised'] == 1
     assert exact['ms_stock'] > 0
+    assert exact['difference'] is None
+    # One clip: a difference, and no interval.
+    apart = report['modes']['copy_first']['difference']
+    assert apart['points'] == pytest.approx(
+        100 * (report['modes']['copy_first']['jf'] - exact['jf'])
+    )
+    assert (apart['baseline'], apart['clips'], apart['low']) == ('exact', 1, None)
     assert list(exact['sequences']) == ['moving']
     kept = tmp_path / 'out' / report['preset']
     assert json.loads((kept / 'report.json').read_text()) == report
@@ -53,12 +60,28 @@ def test_table(root, capsys):
     assert 'flow_warp' not in out
 
 
+def test_markdown(root, tmp_path, capsys):
+    out = ['--out', str(tmp_path / 'out')]
+    arguments = ['eval', 'davis', str(root), '--modes', 'copy_first', '--no-floors', '--markdown']
+    assert main.run([*arguments, *out]) == 0
+    modes, clips = capsys.readouterr().out.strip().split('\n\n')
+    assert modes.splitlines()[:2] == [
+        '| mode | J&F | J | F | IoU to exact | windows computed | ms a frame | points (95 %) |',
+        '|---|---|---|---|---|---|---|---|',
+    ]
+    cells = [cell.strip() for cell in modes.splitlines()[2].split('|')[1:-1]]
+    assert (cells[0], cells[2], cells[4:6], cells[7]) == ('`copy_first`', '0.620', ['-', '-'], '-')
+    assert clips.splitlines()[:2] == ['| clip | `copy_first` |', '|---|---|']
+    assert [line.split('|')[1].strip() for line in clips.splitlines()[2:]] == ['changing', 'moving']
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
         (['--sequences', 'car'], 'no clip named car; there are: changing, moving'),
         (['--modes', 'fast'], "unknown mode 'fast'; allowed: exact, swr, smr, paper"),
         (['--resume'], '--resume needs --out'),
+        (['--json', '--markdown'], '--json and --markdown are two forms of one output'),
         (['--model', 'huge'], "unknown model 'huge'"),
         ([*RANDOM, '--image-size', '100'], 'image_size is 100; allowed: a multiple of 64'),
         (['--checkpoint', 'nowhere.pt'], 'nowhere.pt: no such file'),

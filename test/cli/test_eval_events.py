@@ -6,6 +6,11 @@ import json
 import pytest
 
 from esam2_ros.cli import main
+from esam2_ros.evaluation.event_clips import EventClass
+from esam2_ros.evaluation.event_report import to_json
+from esam2_ros.evaluation.event_scores import MOMENTS
+from esam2_ros.evaluation.event_scores import EventScore
+from esam2_ros.evaluation.events import EventJob
 
 FLOOR = ['--modes', 'copy_first', '--classes', 'flash', '--clips', '1']
 
@@ -38,6 +43,42 @@ def test_json_is_one_object_and_the_files_are_there(tmp_path, capsys):
     assert row.split()[:3] == ['flash', 'copy_first', f'{score["jf"]:.3f}']
 
 
+def scored(jf):
+    return EventScore(jf, dict.fromkeys(MOMENTS, jf), True, 0, 0, 0, 0, 40, 10.0, 0.5)
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """A run in which the monitored mode is 4 points behind on pan, and ahead when calm."""
+    rows = {EventClass.CALM: (0.8, 0.9), EventClass.PAN: (0.8, 0.76)}
+    scores = {
+        kind: {'exact': [scored(exact)], 'paper_monitor': [scored(monitored)]}
+        for kind, (exact, monitored) in rows.items()
+    }
+    monkeypatch.setattr(EventJob, 'run', lambda *_: (scores, to_json(scores, {})))
+    return ['eval', 'events', '--modes', 'exact,paper_monitor', '--clips', '1']
+
+
+@pytest.mark.parametrize(
+    ('within', 'code', 'told'),
+    [
+        ([], 0, ''),
+        (['--within', '4'], 0, ''),
+        (['--within', '1'], 1, 'paper_monitor is more than 1 points behind exact on: pan (4.0)\n'),
+    ],
+)
+@pytest.mark.parametrize('form', [[], ['--json'], ['--markdown']])
+def test_a_class_that_is_too_far_behind_fails(finished, capsys, form, within, code, told):
+    assert main.run([*finished, *form, *within]) == code
+    captured = capsys.readouterr()
+    assert captured.err.endswith(told)
+    assert 'behind exact on' not in captured.out
+    if form == ['--json']:
+        assert json.loads(captured.out)['classes']['pan']['paper_monitor']['jf'] == 0.76
+    if form == ['--markdown']:
+        assert captured.out.startswith('| event | J&F `exact` | `paper_monitor` |')
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -45,6 +86,9 @@ def test_json_is_one_object_and_the_files_are_there(tmp_path, capsys):
         (['--modes', 'fast'], "unknown mode 'fast'; allowed: exact, swr, smr, paper"),
         (['--modes', ''], 'no mode is given'),
         (['--resume'], '--resume needs --out'),
+        (['--within', '1'], '--within needs exact and paper_monitor among --modes'),
+        (['--within', '-1'], "Invalid value for '--within'"),
+        (['--json', '--markdown'], '--json and --markdown are two forms of one output'),
         (['--clips', '0'], "Invalid value for '--clips'"),
         (['--size', '100', '--modes', 'exact'], 'image_size is 100; allowed: a multiple of 64'),
         (['--sheet', 'here'], 'here is not a folder: pictures cannot be kept there'),

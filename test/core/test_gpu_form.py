@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from meta import on_meta
 from replayer import Replayer
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -196,13 +197,7 @@ class Uploads(TorchDispatchMode):
 def test_the_frame_path_looks_at_no_value(name, tricks, retrieval):
     """Meta tensors have none: `item`, `nonzero`, a mask as index or an `if` would raise."""
     side = 256
-    model = build_model(name, side).to('meta')
-    for module in model.modules():
-        # Tables of stock modules that are no buffers: they move in the first frame.
-        if isinstance(getattr(module, 'cache', None), dict):
-            module.cache.clear()
-        if hasattr(module, 'freqs_cis'):
-            module.freqs_cis = module.freqs_cis.to('meta')
+    model = on_meta(build_model(name, side))
     engine = Engine(model, dtype=torch.float32, pack=None if tricks else NOTHING, key_bytes=1 << 30)
     banks = [engine.new_bank() for _ in range(2)]
     for index, bank in enumerate(banks):

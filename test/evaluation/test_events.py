@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modes side by side on event clips: prompts, plans, pictures, and taking up finished work."""
+"""Modes side by side on event clips: prompts, plans, and taking up finished work."""
 
 import json
 from functools import cache
-from io import StringIO
 
-import cv2
 import pytest
-from rich.console import Console
 
 from esam2_ros.core.models import build_model
 from esam2_ros.errors import ConfigError
@@ -15,14 +12,8 @@ from esam2_ros.evaluation import events
 from esam2_ros.evaluation.event_clips import EventClass
 from esam2_ros.evaluation.event_clips import event_clip
 from esam2_ros.evaluation.event_pictures import Gallery
-from esam2_ros.evaluation.event_pictures import sheet_frames
-from esam2_ros.evaluation.event_report import event_table
-from esam2_ros.evaluation.event_report import to_json
-from esam2_ros.evaluation.event_scores import MOMENTS
-from esam2_ros.evaluation.event_scores import EventScore
 from esam2_ros.evaluation.events import EventJob
 from esam2_ros.evaluation.events import pick_classes
-from esam2_ros.evaluation.events import race
 from esam2_ros.evaluation.job import Job
 from esam2_ros.evaluation.modes import Setup
 from esam2_ros.evaluation.modes import pick_modes
@@ -59,7 +50,9 @@ def test_tracked_modes_report_the_share_of_windows_they_computed():
             assert shown.active == len(plan.active) / plan.grid.count
             shares.append(shown.active)
         assert plan.mode == {'paper_monitor': 'paper'}.get(name, name)
-        assert (plan.keep is not None) == (name in ('smr', 'paper', 'paper_monitor'))
+        # Where the monitor has doubts, all memory is read.
+        if name != 'paper_monitor':
+            assert (plan.keep is not None) == (name in ('smr', 'paper'))
         if name in ('exact', 'smr'):
             assert shares[1:] == [1, 1]
 
@@ -72,27 +65,9 @@ def test_a_floor_knows_nothing_of_a_cut():
     copied = report['classes']['cut']['copy_first']
     assert (copied['false_mask_rate'], copied['clips'], copied['recovery']) == (1, 2, None)
     assert copied['jf_after'] == {'1': 0, '5': 0, '30': 0}
-    assert copied['points_behind_exact'] is None
+    assert copied['points_behind_exact'] is copied['difference'] is None
     assert report['modes']['copy_first'] == copied
     assert (report['seed'], report['clips'], report['image_size']) == (0, 2, 256)
-
-
-def test_points_behind_exact_stand_in_report_and_table():
-    def row(jf):
-        return EventScore(jf, dict.fromkeys(MOMENTS, jf), True, 2, 1, 4, 1, 40, 10.0, 0.5)
-
-    scores = {EventClass.PAN: {'exact': [row(0.8)], 'paper': [row(0.75), row(0.75)]}}
-    report = to_json(scores, {'seed': 3})
-    assert report['seed'] == 3
-    pan = report['classes']['pan']
-    assert pan['paper']['points_behind_exact'] == pytest.approx(5)
-    assert (pan['exact']['points_behind_exact'], pan['paper']['swaps']) == (0, 2)
-    assert report['modes'] == pan
-    console = Console(width=110, record=True, file=StringIO())
-    console.print(event_table(scores))
-    lines = [line.split() for line in console.export_text().splitlines() if 'paper' in line]
-    row_of_pan = ['paper', '0.750', '+5.0', *['0.750'] * 3, '2', '0/2', '2', '25%', '50%', '10.0']
-    assert lines == [row_of_pan, row_of_pan]
 
 
 def test_finished_clips_are_taken_up_and_others_are_made(tmp_path, monkeypatch):
@@ -127,24 +102,6 @@ def test_damaged_results_are_made_again(tmp_path):
     assert [row.jf for row in again[0][EventClass.CALM]['copy_first']] == [
         row.jf for row in first[0][EventClass.CALM]['copy_first']
     ]
-
-
-def test_one_sheet_and_one_video_a_class(tmp_path):
-    clip = clip_of(EventClass.CUT_BACK, 0, 0)
-    assert sheet_frames(clip) == (9, 12, 14, 15, 19, 44)
-    gallery = Gallery(tmp_path / 'sheets', tmp_path / 'videos')
-    entrants = {mode.name: enter(mode, len(clip), None, PromptKind.BOX) for mode in FLOORS}
-    race(clip, entrants, gallery.film(clip, list(entrants)))
-    sheet = cv2.imread(str(tmp_path / 'sheets' / 'cut_back.png'))
-    # 6 frames of 2 modes, each tile 400 x 225, 4 px between them.
-    assert sheet.shape == (2 * 225 + 4, 6 * 404 - 4, 3)
-    video = cv2.VideoCapture(str(tmp_path / 'videos' / 'cut_back.mp4'))
-    size = [int(video.get(each)) for each in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
-    assert size == [1280, 390]
-    frames = 0
-    while video.grab():
-        frames += 1
-    assert frames == len(clip)
 
 
 def test_classes_by_name():

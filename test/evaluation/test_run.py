@@ -213,7 +213,18 @@ def test_report_has_the_published_fields(clips):
         for sequence in mode['sequences'].values():
             assert sequence['jf'] == pytest.approx((sequence['j'] + sequence['f']) / 2)
     assert report['modes']['copy_first']['active_realised'] is None
+    apart = {name: mode['difference'] for name, mode in report['modes'].items()}
+    assert apart['exact'] is None
+    copied = report['modes']['copy_first']
+    assert apart['copy_first']['points'] == pytest.approx(100 * (copied['jf'] - 1))
+    # Clips weigh by their objects: 2 in the one, 1 in the other.
+    by_clip = [100 * (copied['sequences'][name]['jf'] - 1) for name in ('changing', 'moving')]
+    assert apart['copy_first']['low'] == pytest.approx(min(by_clip))
+    assert apart['copy_first']['high'] == pytest.approx(max(by_clip))
+    assert apart['copy_first']['points'] == pytest.approx((2 * by_clip[0] + by_clip[1]) / 3)
+    assert (apart['copy_first']['clips'], apart['stock']['baseline']) == (2, 'exact')
     without = to_json(evaluate(clips, pick_modes([])), {})
+    assert without['modes']['copy_first']['difference'] is None
     assert without['modes']['copy_first']['ms_stock'] is None
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a target remembers: the gate, the suspicion, anchors, and the wait after a cut."""
 
+from dataclasses import replace
+
 import pytest
 
 from esam2_ros import TrackerConfig
@@ -9,9 +11,12 @@ from esam2_ros.policy.memory_policy import Sighting
 from esam2_ros.policy.memory_policy import Watch
 from esam2_ros.policy.memory_policy import judge
 from esam2_ros.policy.monitor import MotionClass
+from esam2_ros.policy.monitor import SceneView
 
 CONFIG = TrackerConfig(monitor=True)
-CALM = MotionClass.NORMAL
+CALM = SceneView()
+CUT = SceneView(motion_class=MotionClass.CUT)
+RAPID = SceneView(motion_class=MotionClass.PAN, rapid=True)
 GOOD = Sighting(score=0.9, object_logit=5.0, area=0.1)
 
 
@@ -24,19 +29,24 @@ def settled(**settings):
 
 
 @pytest.mark.parametrize(
-    ('sighting', 'motion', 'written'),
+    ('sighting', 'view', 'written'),
     [
         (GOOD, CALM, True),
-        (GOOD, MotionClass.PAN, True),
-        (GOOD, MotionClass.CUT, False),
+        (GOOD, SceneView(motion_class=MotionClass.PAN), True),
+        (GOOD, CUT, False),
         (Sighting(0.29, 5.0, 0.1), CALM, False),
         # A target out of view is remembered as such, as SAM2 was taught.
         (Sighting(0.1, -3.0, 0.0), CALM, True),
-        (Sighting(0.1, -3.0, 0.0), MotionClass.CUT, False),
+        (Sighting(0.1, -3.0, 0.0), CUT, False),
+        # But not by a frame that was computed in part.
+        (Sighting(0.1, -3.0, 0.0, whole=False), CALM, False),
+        (replace(GOOD, whole=False), CALM, True),
+        # What moves is hard to see, and is remembered all the same.
+        (Sighting(0.29, 5.0, 0.1), RAPID, True),
     ],
 )
-def test_only_frames_that_look_right_are_written(sighting, motion, written):
-    assert judge(Watch(), sighting, motion, CONFIG).write is written
+def test_only_frames_that_look_right_are_written(sighting, view, written):
+    assert judge(Watch(), sighting, view, CONFIG).write is written
 
 
 def test_a_score_below_the_gate_is_not_remembered():

@@ -31,13 +31,23 @@ def mask(row, column, size=8):
     return drawn
 
 
-def plan(kind=MotionClass.NORMAL, *, drawn=None, motion=(0.0, 0.0), absent=0, frame=7, **evidence):
+def plan(
+    kind=MotionClass.NORMAL,
+    *,
+    drawn=None,
+    motion=(0.0, 0.0),
+    absent=0,
+    frame=7,
+    logit=8.0,
+    rapid=False,
+    **evidence,
+):
     drawn = mask(240, 240) if drawn is None else drawn
-    target = TargetEvidence(8.0, (CENTRE,), None, drawn, motion, absent)
+    target = TargetEvidence(logit, (CENTRE,), None, drawn, motion, absent)
     values = {
         'since_prompt': 9,
         'frame': frame,
-        'view': SceneView(motion_class=kind),
+        'view': SceneView(motion_class=kind, rapid=rapid),
         'ages': tuple(range(36)),
         'allowance': Allowance(0, 0.05, 16),
         **evidence,
@@ -55,10 +65,38 @@ def plan(kind=MotionClass.NORMAL, *, drawn=None, motion=(0.0, 0.0), absent=0, fr
         ({'absent': 1}, 'search'),
         ({'absent': LOST - 1}, 'search'),
         ({'absent': LOST, 'frame': 10}, 'search'),
+        ({'kind': MotionClass.PAN, 'rapid': True}, 'rapid'),
+        ({'kind': MotionClass.NORMAL, 'rapid': True}, 'rapid'),
+        ({'absent': LOST, 'rapid': True}, 'rapid'),
+        ({'logit': 2.4}, 'doubt'),
     ],
 )
 def test_all_windows_where_the_last_frame_says_nothing(change, reason):
-    assert plan(**change).reasons == (reason,) * 36
+    whole = plan(**change)
+    assert whole.reasons == (reason,) * 36
+    assert whole.keep is None  # and all memory is read
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'logit': 2.5},
+        {'kind': MotionClass.PAN},
+        {'logit': -3.0, 'absent': LOST},  # it is searched in turns
+        {'rapid': True, 'allowance': Allowance(0, 0.05, 16, careful=False)},
+        {'logit': 0.1, 'allowance': Allowance(0, 0.05, 16, careful=False)},
+    ],
+)
+def test_not_all_windows_where_it_is_sure_or_there_is_no_time(change):
+    assert not plan(**change).is_dense
+
+
+def test_the_least_sure_target_decides():
+    targets = tuple(TargetEvidence(x, (CENTRE,), None, mask(240, 240)) for x in (8.0, 1.0))
+    evidence = Evidence(targets, 9, 7, SceneView(), allowance=Allowance(0, 0.05, 16))
+    for doubt, reasons in ((2.5, {'doubt'}), (0.5, {'mask'})):
+        router = MonitoredRouter(Mode.PAPER, 0.7, -10.0, LOST, doubt)
+        assert set(router.plan(GRID, evidence).reasons) == reasons
 
 
 def test_a_calm_frame_computes_the_mask_and_its_margin():
@@ -97,6 +135,8 @@ def test_the_oldest_windows_are_refreshed():
 def test_the_allowance_sets_the_keys():
     assert plan(allowance=Allowance(0, 0.02, 16)).keep == 20
     assert plan().keep == 51
+    hasty = Allowance(0, 0.02, 16, careful=False)
+    assert plan(MotionClass.CUT, allowance=hasty).keep == 20
 
 
 def test_a_mask_that_leaves_the_image_leaves_no_window():
@@ -114,7 +154,7 @@ def levels(config, times):
     return seen, exceeded
 
 
-def test_a_budget_lowers_refresh_then_keys_then_margin_and_then_says_so():
+def test_a_budget_lowers_refresh_keys_margin_care_and_then_says_so():
     seen, exceeded = levels(TrackerConfig(latency_ms=10.0), [50.0] * 12)
     assert exceeded
     assert [level.refresh_windows for level in seen] == [1] + [0] * (len(seen) - 1)
@@ -122,6 +162,7 @@ def test_a_budget_lowers_refresh_then_keys_then_margin_and_then_says_so():
     assert keys == sorted(keys, reverse=True) and keys[-1] == MIN_KEEP_RATIO
     assert margins == sorted(margins, reverse=True) and margins[-1] == MIN_MARGIN_PX
     assert margins[keys.index(MIN_KEEP_RATIO)] == 32  # keys go first
+    assert [level.careful for level in seen] == [True] * (len(seen) - 1) + [False]
 
 
 def test_a_budget_gives_back_when_there_is_time():

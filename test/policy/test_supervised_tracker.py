@@ -40,6 +40,15 @@ def blind_model():
     return made
 
 
+@pytest.fixture(scope='module')
+def unsure_model():
+    """Random weights that see the target with a score of about 1."""
+    made = build_model('compact', 256, seed=1)
+    made.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(1.0)
+    made.sam_mask_decoder.iou_prediction_head.layers[-1].bias.fill_(4.0)
+    return made
+
+
 def photograph(pixels):
     return np.ascontiguousarray(cv2.resize(pixels, SIZE, interpolation=cv2.INTER_AREA))
 
@@ -72,6 +81,28 @@ def test_a_cut_is_told_on_its_frame_and_computes_everything(model):
     assert cut.events[0].value == pytest.approx(cut.view.frame_difference)
     assert cut.plan.is_dense and set(cut.plan.reasons) == {'cut'}
     assert cut.timings.motion > 0
+
+
+def test_a_pan_computes_everything_until_it_rests(model):
+    tracker = start(model)
+    results = [tracker.step(np.roll(HOME, x, axis=1)) for x in (12, 24, 24, 24)]
+    assert [result.view.motion_class.name for result in results] == ['PAN', 'PAN', *['STILL'] * 2]
+    assert ['rapid' in result.plan.reasons for result in results] == [True, True, True, False]
+    assert all(result.plan.is_dense for result in results[:3])
+
+
+def test_below_the_doubt_logit_everything_is_computed(model, unsure_model):
+    assert 'doubt' not in start(model).step(HOME).plan.reasons
+    assert set(start(unsure_model).step(HOME).plan.reasons) == {'doubt'}
+    trusting = start(unsure_model, doubt_logit=0.0)
+    assert 'doubt' not in trusting.step(HOME).plan.reasons
+
+
+def test_only_a_whole_frame_may_say_that_a_target_is_hidden(blind_model):
+    tracker = start(blind_model, lost_after_frames=3)
+    (target,) = tracker._targets.values()
+    seen = [(tracker.step(HOME).plan.is_dense, target.committed) for _ in range(6)]
+    assert {(True, True), (False, False)} == set(seen)
 
 
 def test_without_the_monitor_a_cut_goes_unnoticed(model):

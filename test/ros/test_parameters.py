@@ -75,6 +75,7 @@ def test_defaults_are_those_of_the_tracker_but_the_node_watches_the_scene():
     [
         ('routing.mode', 'paper', 'mode', 'paper'),
         ('routing.margin_px', 16, 'margin_px', 16),
+        ('routing.doubt_logit', -10.0, 'doubt_logit', -10.0),
         ('routing.refresh_windows', 3, 'refresh_windows', 3),
         ('routing.saliency_mass', 0.5, 'saliency_mass', 0.5),
         ('routing.score_threshold', 1.0, 'score_threshold', 1.0),
@@ -85,6 +86,7 @@ def test_defaults_are_those_of_the_tracker_but_the_node_watches_the_scene():
         ('motion.enabled', False, 'monitor', False),
         ('motion.cut_threshold', 20.0, 'motion.cut_difference', 20.0),
         ('motion.fast_threshold', 0.5, 'motion.fast_shift', 0.5),
+        ('motion.rapid_threshold', 0.1, 'motion.rapid_shift', 0.1),
         ('motion.cut_policy', 'forget', 'cut_policy', 'forget'),
         ('budget.latency_ms', 50.0, 'latency_ms', 50.0),
     ],

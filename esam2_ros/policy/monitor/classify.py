@@ -8,6 +8,7 @@ import numpy as np
 
 from esam2_ros.policy.monitor.change import Change
 from esam2_ros.policy.monitor.thumbnail import Thumbnail
+from esam2_ros.policy.monitor.values import MOVING
 from esam2_ros.policy.monitor.values import MonitorConfig
 from esam2_ros.policy.monitor.values import MotionClass
 
@@ -80,6 +81,24 @@ def target_moved(change: Change, width: int, config: MonitorConfig) -> bool:
         and inside >= config.fast_residual
         and inside >= config.fast_ratio * change.residual_after
     )
+
+
+def rapid(
+    change: Change, motion_class: MotionClass, size: tuple[int, int], config: MonitorConfig
+) -> bool:
+    """Things went far, or it cannot be told how far; `size`: width, height of the thumbnail."""
+    width, height = size
+    if motion_class in (MotionClass.CUT, MotionClass.FLASH):
+        return False
+    if motion_class not in MOVING:
+        unlike = change.likeness < config.rapid_likeness
+        return change.difference >= config.cut_difference and unlike
+    if motion_class is MotionClass.FAST and change.object_shift is None:
+        return True
+    reach = np.hypot(width, height) / 2
+    corners = np.hypot(*change.shift) + reach * (abs(change.rotation) + abs(change.scale - 1))
+    target = np.hypot(*(change.object_shift or (0.0, 0.0)))
+    return bool(max(corners, target) >= config.rapid_shift * width)
 
 
 def reversals(shifts: Sequence[Shift], least: float) -> int:

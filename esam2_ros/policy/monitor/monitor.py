@@ -2,6 +2,7 @@
 """Watch a stream: is this still the scene of the previous frame, and what moved?"""
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from esam2_ros.policy.monitor.classify import another_light
 from esam2_ros.policy.monitor.classify import another_scene
 from esam2_ros.policy.monitor.classify import blank
 from esam2_ros.policy.monitor.classify import movement
+from esam2_ros.policy.monitor.classify import rapid
 from esam2_ros.policy.monitor.thumbnail import Thumbnail
 from esam2_ros.policy.monitor.thumbnail import make_thumbnail
 from esam2_ros.policy.monitor.values import MonitorConfig
@@ -33,7 +35,7 @@ class SceneMonitor:
         self._shifts: deque[Shift] = deque(maxlen=self.config.history - 1)
         self._previous: Thumbnail | None = None
         self._difference = 0.0
-        self._let_go()
+        self._forget()
 
     def reset(self) -> None:
         """Forget the stream; the next frame is a first one."""
@@ -43,6 +45,7 @@ class SceneMonitor:
 
     def _forget(self) -> None:
         self._shifts.clear()
+        self._unrest = 0  # frames for which the view stays rapid
         self._let_go()
 
     def _let_go(self) -> None:
@@ -72,7 +75,13 @@ class SceneMonitor:
             self._shifts.append(change.shift)
         second = abs(change.difference - self._difference)
         self._previous, self._difference = after, change.difference
-        return _view(motion_class, change, second, after)
+        size = (after.luma.shape[1], after.luma.shape[0])
+        if rapid(change, motion_class, size, self.config):
+            self._unrest = self.config.rapid_frames
+        else:
+            self._unrest = max(0, self._unrest - 1)
+        view = _view(motion_class, change, second, after)
+        return replace(view, rapid=self._unrest > 0)
 
     def _judge(
         self, before: Thumbnail, after: Thumbnail, change: Change

@@ -28,6 +28,9 @@ class MotionClass(Enum):
     CUT = 6
 
 
+MOVING = (MotionClass.PAN, MotionClass.SHAKE, MotionClass.FAST)
+
+
 @dataclass(frozen=True)
 class SceneView:
     """One frame as the monitor sees it; the first frame has nothing to be compared with.
@@ -48,6 +51,8 @@ class SceneView:
     object_residual    mean of that within the object mask, levels; None without a mask
     object_shift       where the targets went (median), (dx, dy) in full-image pixels, the camera's
                        motion included; None without a mask or when they were not found again
+    rapid              things moved too far, now or a moment ago, for the previous frame to say
+                       where they are
     """
 
     motion_class: MotionClass = MotionClass.NORMAL
@@ -66,6 +71,7 @@ class SceneView:
     residual_after: float = 0.0
     object_residual: float | None = None
     object_shift: tuple[float, float] | None = None
+    rapid: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,10 @@ class MonitorConfig:
     fast_shift       shift of the target that makes FAST, frame widths a frame
     fast_residual    where its shift is unknown: residual within the mask that makes FAST, levels
     fast_ratio       and how many times the residual of the whole frame that must be
+    rapid_shift      way of the target, or of the picture's corners, on a PAN, SHAKE or FAST frame
+                     from which it is rapid, frame widths a frame
+    rapid_likeness   a frame that changed as much as a CUT does is rapid below this, 0..2
+    rapid_frames     frames for which a view is rapid, from that one on; 0 turns it off
     """
 
     corners: int = 100
@@ -115,6 +125,9 @@ class MonitorConfig:
     fast_shift: float = 0.02
     fast_residual: float = 12.0
     fast_ratio: float = 2.5
+    rapid_shift: float = 0.025
+    rapid_likeness: float = 0.5
+    rapid_frames: int = 2
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -140,5 +153,8 @@ class MonitorConfig:
                 ('fast_shift', 0.0, 1.0),
                 ('fast_residual', 0.0, 255.0),
                 ('fast_ratio', 0.0, 100.0),
+                ('rapid_shift', 0.0, 1.0),
+                ('rapid_likeness', 0.0, 2.0),
+                ('rapid_frames', 0, 1000),
             ),
         )

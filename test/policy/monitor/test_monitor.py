@@ -181,6 +181,29 @@ def test_the_motion_of_the_camera_is_measured(size, dx, dy, turn, zoom):
     assert seen.residual_after < 0.6 * seen.residual_before
 
 
+@pytest.mark.parametrize(
+    ('frames', 'settings', 'expected'),
+    [
+        ([*steps(3, dx=16), *still(3, dx=32)], {}, [False, True, True, True, False, False]),
+        (
+            [*steps(3, dx=16), *still(2, dx=32)],
+            {'rapid_frames': 1},
+            [False, True, True, False, False],
+        ),
+        (steps(3, dx=16), {'rapid_frames': 0}, [False] * 3),
+        (steps(3, dx=16), {'rapid_shift': 0.1}, [False] * 3),
+        (steps(4, dx=4), {}, [False] * 4),
+        ([*still(2), *[view(THERE)] * 3], {}, [False] * 5),  # a false cut costs one frame
+        ([*steps(2, dx=16), *[view(THERE)] * 2], {}, [False, True, False, False]),
+        ([*still(2), BLACK, *still(2)], {}, [False] * 5),
+    ],
+    ids=['two frames', 'one frame', 'off', 'high', 'slow', 'cut', 'cut in a pan', 'flash'],
+)
+def test_rapid_views_last_a_moment(frames, settings, expected):
+    monitor = SceneMonitor(MonitorConfig(**settings))
+    assert [monitor.observe(frame).rapid for frame in frames] == expected
+
+
 def test_any_mask_size_and_type_tells_the_same():
     frames = [with_patch(view(HERE), wall(7)[:90, :90], 100 + 20 * t, 90) for t in range(2)]
     small = cv2.resize(frames[0][1].astype(np.float32), (128, 128))
