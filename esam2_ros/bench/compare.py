@@ -108,7 +108,8 @@ def compare(variants: Sequence[Variant], progress: Progress = lambda text: None)
     stages: list[list[dict[str, float]]] = [[] for _ in variants]
     for index in range(1, job.warm_up + job.frames):
         timed = index >= job.warm_up
-        for n, (stream, video) in enumerate(streams):
+        order = list(enumerate(streams))
+        for n, (stream, video) in order if index % 2 else reversed(order):
             progress(f'frame {index - job.warm_up + 1} of {job.frames}: {variants[n].name}')
             stream.track(video.frame(index))
             if timed:

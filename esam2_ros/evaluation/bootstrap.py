@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 RESAMPLES = 10_000
 LEVEL = 0.95
 SEED = 0
+FEWEST = 6  # clips; fewer cover far less than 95 % (4: 80 %, simulated)
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Difference:
 
     baseline      name of the other one
     points        the difference
-    low, high     its 95 % interval; None for fewer than two clips
+    low, high     its 95 % interval; None for fewer than FEWEST clips
     clips         resampled units: clips, or numbers of clips that share a scene
     dense_frames  what the mode's encoder computed more a clip, in frames of all windows; None
                   for no encoder
@@ -45,12 +46,12 @@ def paired_interval(sums: ArrayLike, weights: ArrayLike) -> tuple[float, float] 
     """The 95 % interval of a weighed mean over clips: percentiles of seeded resamples of clips.
 
     `sums`: of a clip's differences; `weights`: how many there are, above 0. A clip is drawn
-    with all its differences, which are not independent. None for fewer than two clips. With a
-    handful of clips such intervals are too narrow (Efron and Tibshirani 1993, chapter 13).
+    with all its differences, which are not independent. None for fewer than FEWEST clips; with
+    not many more the interval is too narrow (Efron and Tibshirani 1993, chapter 13).
     """
     sums, weights = np.asarray(sums, float), np.asarray(weights, float)
     clips = len(sums)
-    if clips < 2:
+    if clips < FEWEST:
         return None
     rng = np.random.default_rng(SEED)
     drawn = rng.multinomial(clips, np.full(clips, 1 / clips), size=RESAMPLES)

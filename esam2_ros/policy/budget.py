@@ -7,7 +7,7 @@ from esam2_ros.policy.config import TrackerConfig
 
 MIN_KEEP_RATIO = 0.02
 MIN_MARGIN_PX = 8
-_SMOOTHING = 0.3  # weight of the newest frame in the running mean
+_SMOOTHING = 0.1  # weight of the newest frame in the running mean
 _RELAX = 0.8  # share of the budget below which a level is given back
 _PATIENCE = 10  # frames between two changes for the better
 
@@ -55,10 +55,11 @@ class Budget:
             if self._level == last:
                 return True
             self._level += 1
-            self._mean, self._wait = None, _PATIENCE
+            # What is lowered now has to show; one slow frame must not lower the next thing too.
+            self._mean, self._wait = _RELAX * self._limit, _PATIENCE
         elif self._mean < _RELAX * self._limit and self._level and not self._wait:
             self._level -= 1
-            self._mean, self._wait = None, _PATIENCE
+            self._wait = _PATIENCE
         return False
 
 

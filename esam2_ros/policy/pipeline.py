@@ -82,7 +82,14 @@ class Pipeline:
             )
         self._evidence: tuple[TargetEvidence, ...] = before._evidence if before else ()
         self.prompted: int = before.prompted if before else 0  # frame of the newest prompt
+        self.cut_at: int = before.cut_at if before else -1  # frame of the newest cut
         self.jumped: bool = before.jumped if before else False  # time, since the newest frame
+
+    def jump(self, newest: int) -> None:
+        """Time went back after frame `newest`: the next frame follows none before it."""
+        self.jumped, self.prompted = True, newest
+        if self._supervisor is not None:
+            self._supervisor.jump()
 
     def forget(self, place: int) -> None:
         """The target at this place, by age, is gone."""
@@ -127,13 +134,13 @@ class Pipeline:
                     active = None if plan.is_dense else plan.active
                     features = self._engine.encode(self._engine.normalise(frame.pixels), active)
                 tracked = self._path.track(features, memories, plan, clock)
+        with clock.stage('mask'):
+            readouts = read_out(tracked.segmentations, tracked.clues, size)
             for target, segmentation in zip(targets, tracked.segmentations, strict=True):
                 target.segmentation = segmentation
                 target.arrive(frame.index, target.next_at)
-        with clock.stage('mask'):
             absent = [target.frames_since_seen for target in targets]
             lost_after = self._config.lost_after_frames
-            readouts = read_out(tracked.segmentations, tracked.clues, size)
             states = show(targets, readouts, lost_after, new_frame=True)
             events += _sightings(targets, absent, lost_after)
             if self._supervisor is not None:
@@ -179,7 +186,7 @@ def _supervisor(
     if not config.monitor:
         return None
     watched = before._supervisor if before else None
-    if watched is None or watched.config.motion != config.motion:
+    if watched is None:
         return Supervisor(config, engine.grid, monitor)
     watched.configure(config)
     return watched

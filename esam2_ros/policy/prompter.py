@@ -51,6 +51,8 @@ class Prompter:
         target = Target(target_id, prompt.label, bank, segmentation, prompt, past.index)
         for at, each in enumerate([past, *later]):
             target.arrive(each.index, at)
+        if past.index < self._pipeline.cut_at:
+            target.watch.cut()
         return target
 
     def correct(self, target: Target, prompt: Prompt, size: tuple[int, int], frame: int) -> None:
@@ -71,6 +73,8 @@ class Prompter:
         for at, each in enumerate([past, *later], start=index):
             target.arrive(each.index, at)
         target.trust()
+        if past.index < self._pipeline.cut_at:
+            target.watch.cut()
         target.label = prompt.label or target.label
 
     def _segment_again(

@@ -40,6 +40,7 @@ class Clues(NamedTuple):
 class Readout:
     """What a frame shows of one target, on the host.
 
+    logits        mask logits [S/4, S/4], on the device
     mask          [height, width] bool
     drawn         the same as the model drew it [S/4, S/4] bool
     score         predicted IoU
@@ -49,6 +50,7 @@ class Readout:
     rivalry       how much another candidate differs from the chosen one
     """
 
+    logits: Tensor
     mask: NDArray[np.bool_]
     drawn: NDArray[np.bool_]
     score: float
@@ -82,6 +84,7 @@ def read_out(
     )
     batches = [Clues(*rest[at : at + 3]) for at in range(0, len(rest), 3)]
     rows = zip(
+        logits[:, 0],
         masks.numpy(),
         drawn.numpy(),
         scores.tolist(),

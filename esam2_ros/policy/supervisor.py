@@ -41,7 +41,7 @@ class Supervisor:
         self._monitor = monitor or SceneMonitor(config.motion)
         self._budget = Budget(config)
         self._ages = [0] * grid.count
-        self._since_cut = COOL_DOWN
+        self._since_cut = COOL_DOWN + 1
         self._view = SceneView()
         self._fast_began = False
         self._drawn: list[NDArray[np.bool_]] = []  # the targets' newest masks
@@ -51,8 +51,14 @@ class Supervisor:
 
     def configure(self, config: TrackerConfig) -> None:
         """Go on with other settings; what was seen of the stream stays."""
+        if config.motion != self.config.motion:
+            self._monitor = SceneMonitor(config.motion)
         self.config = config
         self._budget = Budget(config)
+
+    def jump(self) -> None:
+        """The next image follows none of those before it."""
+        self._monitor.reset()
 
     def look(self, image: NDArray[np.uint8], targets: Sequence[Target]) -> SceneView:
         """Judge an image [height, width, 3] against those before it."""
@@ -62,8 +68,9 @@ class Supervisor:
         self._seen_size = (image.shape[1], image.shape[0])
         self._view = self._monitor.observe(image, None if mask is None or not mask.any() else mask)
         width, height = self._seen_size
-        self._travel[0] += self._view.shift[0] / width
-        self._travel[1] += self._view.shift[1] / height
+        dx, dy = self._moved
+        self._travel[0] += dx / width
+        self._travel[1] += dy / height
         self._fast_began = (
             self._view.motion_class is MotionClass.FAST
             and before.motion_class is not MotionClass.FAST
@@ -71,9 +78,15 @@ class Supervisor:
         return self._view
 
     @property
+    def _moved(self) -> tuple[float, float]:
+        """Where the camera took the picture; a fit that explains nothing says nothing."""
+        explained = self._view.motion_class in (MotionClass.PAN, MotionClass.SHAKE)
+        return self._view.shift if explained else (0.0, 0.0)
+
+    @property
     def may_reset(self) -> bool:
         """Whether a cut now may drop all targets: not soon after another one."""
-        return self._since_cut >= COOL_DOWN
+        return self._since_cut > COOL_DOWN
 
     def on_cut(self, targets: Iterable[Target]) -> None:
         """The scene changed: by the policy, recent memories wait or go."""
@@ -111,7 +124,7 @@ class Supervisor:
     ) -> Evidence:
         """What the frame before says of `targets`, and what this frame adds."""
         view = self._view
-        moved = view.shift
+        moved = self._moved
         if view.motion_class is MotionClass.FAST and view.object_shift is not None:
             moved = view.object_shift
         extent = self._grid.extent

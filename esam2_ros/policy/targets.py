@@ -141,7 +141,7 @@ def _show(target: Target, readout: Readout, lost_after: int, new_frame: bool) ->
         area_px=area,
         age_frames=target.age_frames,
         frames_since_seen=target.frames_since_seen,
-        mask_logits=target.segmentation.logits[0, 0],
+        mask_logits=readout.logits,
         mask=readout.mask,
     )
 

@@ -29,6 +29,7 @@ from esam2_ros.policy.frame_path import make_engine
 from esam2_ros.policy.history import FrameHistory
 from esam2_ros.policy.history import PastFrame
 from esam2_ros.policy.monitor.monitor import SceneMonitor
+from esam2_ros.policy.monitor.values import MotionClass
 from esam2_ros.policy.persistence import Origin
 from esam2_ros.policy.persistence import check_room
 from esam2_ros.policy.persistence import read_targets
@@ -142,11 +143,15 @@ class StreamingTracker:
         the name a late prompt gives this frame. Raises ImageError for an image that is empty
         or of the wrong type, ImageSizeError when the size changes while targets are tracked.
         """
-        check_image(image)
+        self.check(image)
         size = (image.shape[1], image.shape[0])
-        self._check_size(size)
         pixels = resize_to_square(image, self._engine.image_size)
         return self._step(pixels, image, size, stamp)
+
+    def check(self, image: NDArray[np.uint8]) -> None:
+        """Raise what `step` would raise for this image; nothing changes."""
+        check_image(image)
+        self._check_size((image.shape[1], image.shape[0]))
 
     def step_tensor(
         self, image: Tensor, stamp: int | None = None, size: tuple[int, int] | None = None
@@ -225,9 +230,10 @@ class StreamingTracker:
 
     def forget_recent(self) -> None:
         """Forget recent frames but no target: what a jump in time calls for."""
-        self._pipeline.jumped = True
+        self._pipeline.jump(-1 if self._result is None else self._result.frame_index)
         for target in self._targets.values():
             target.bank.forget_recent()
+            target.trust()
         self._history.clear()
 
     def save(self, path: str | Path) -> tuple[int, ...]:
@@ -259,7 +265,8 @@ class StreamingTracker:
         ids = tuple(target.id for target in saved.targets)
         for target in saved.targets:
             newest = -1 if self._result is None else self._result.frame_index
-            target.log.append((newest, target.at))
+            target.log.append((newest, target.next_at))
+            target.watch.place = None
             if not self.config.monitor:  # nobody would ever trust what waits
                 target.trust()
         self._targets.update(zip(ids, saved.targets, strict=True))
@@ -291,6 +298,8 @@ class StreamingTracker:
         stamp: int | None,
     ) -> FrameResult:
         """Track all targets on `pixels` (model size); `image` is what the monitor looks at."""
+        if size != self._size:
+            self._history.clear()
         clock = StageClock()
         index = 0 if self._result is None else self._result.frame_index + 1
         frame = PastFrame(index, stamp, pixels)
@@ -298,6 +307,8 @@ class StreamingTracker:
             look = self._pipeline.look(
                 pixels if image is None else image, list(self._targets.values())
             )
+        if look.view is not None and look.view.motion_class is MotionClass.CUT:
+            self._pipeline.cut_at = index
         targets = [] if look.resets else list(self._targets.values())
         try:
             result, features = self._pipeline.run(frame, size, targets, look, clock)
@@ -325,7 +336,6 @@ class StreamingTracker:
                 f' {size[0]} x {size[1]} px while {len(self._targets)} targets are tracked;'
                 ' reset first'
             )
-        self._history.clear()
 
     def _require_frame(self) -> tuple[FrameResult, tuple[int, int]]:
         if self._result is None or self._size is None or self._history.span() is None:

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from esam2_ros.core.transfer import to_host
 from esam2_ros.policy.results import TargetState
 
 
@@ -37,16 +38,15 @@ def _settle(
     """Give each contested pixel to the target with the highest logit there."""
     best = np.full(np.count_nonzero(contested), -np.inf, np.float32)
     winner = labels[contested]
-    for target in targets:
+    rivals = [target for target in targets if target.mask[contested].any()]
+    drawn = to_host([target.mask_logits for target in rivals])
+    for target, logits in zip(rivals, drawn, strict=True):
         claimed = target.mask[contested]
-        if not claimed.any():
-            continue
-        logits = cv2.resize(target.mask_logits.cpu().numpy(), size, interpolation=cv2.INTER_LINEAR)[
-            contested
-        ]
-        better = claimed & (logits > best)
+        full = cv2.resize(logits.numpy(), size, interpolation=cv2.INTER_LINEAR)
+        there = full[contested]
+        better = claimed & (there > best)
         winner[better] = target.id
-        best[better] = logits[better]
+        best[better] = there[better]
     labels[contested] = winner
 
 

@@ -201,6 +201,7 @@ class Worker:
         try:
             image = to_rgb(arrival.message)
             decode_ms = since(started)
+            self._tracker.check(image)  # a refused image says nothing about time
             if self._last_stamp and 0 < stamp < self._last_stamp:
                 self._tracker.forget_recent()
                 self._frames.clear()

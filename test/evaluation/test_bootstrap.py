@@ -6,10 +6,17 @@ from itertools import product
 import numpy as np
 import pytest
 
+from esam2_ros.evaluation import bootstrap
 from esam2_ros.evaluation.bootstrap import difference
 from esam2_ros.evaluation.bootstrap import more_windows
 from esam2_ros.evaluation.bootstrap import paired_interval
 from esam2_ros.evaluation.bootstrap import text_of
+
+
+@pytest.fixture(autouse=True)
+def two_are_enough(monkeypatch):
+    """Two clips can be reckoned with by hand."""
+    monkeypatch.setattr(bootstrap, 'FEWEST', 2)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +42,12 @@ def test_an_interval_is_that_of_all_possible_draws():
     means = np.mean(list(product(clips, repeat=len(clips))), axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     assert paired_interval(clips, np.ones(6)) == pytest.approx((low, high), abs=0.02)
+
+
+def test_too_few_clips_have_no_interval(monkeypatch):
+    monkeypatch.undo()
+    assert paired_interval([0.1, 0.2, 0.3, 0.4, 0.5], np.ones(5)) is None
+    assert paired_interval([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], np.ones(6)) is not None
 
 
 def test_the_same_numbers_give_the_same_interval():

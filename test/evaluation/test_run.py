@@ -219,8 +219,7 @@ def test_report_has_the_published_fields(clips):
     assert apart['copy_first']['points'] == pytest.approx(100 * (copied['jf'] - 1))
     # Clips weigh by their objects: 2 in the one, 1 in the other.
     by_clip = [100 * (copied['sequences'][name]['jf'] - 1) for name in ('changing', 'moving')]
-    assert apart['copy_first']['low'] == pytest.approx(min(by_clip))
-    assert apart['copy_first']['high'] == pytest.approx(max(by_clip))
+    assert (apart['copy_first']['low'], apart['copy_first']['high']) == (None, None)  # too few
     assert apart['copy_first']['points'] == pytest.approx((2 * by_clip[0] + by_clip[1]) / 3)
     assert (apart['copy_first']['clips'], apart['stock']['baseline']) == (2, 'exact')
     without = to_json(evaluate(clips, pick_modes([])), {})

@@ -174,6 +174,11 @@ def test_a_budget_gives_back_when_there_is_time():
     assert budget.allowance.refresh_windows == 1
 
 
+def test_a_slow_frame_now_and_then_is_within_the_mean():
+    times = ([60.0] * 5 + [200.0]) * 10  # 83 in the mean
+    assert levels(TrackerConfig(latency_ms=100.0), times) == ([Allowance(1, 0.05, 32)], False)
+
+
 def test_no_budget_changes_nothing():
     assert levels(TrackerConfig(), [1e5] * 5) == ([Allowance(1, 0.05, 32)], False)
 

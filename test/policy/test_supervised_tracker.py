@@ -16,6 +16,7 @@ from esam2_ros import TrackerConfig
 from esam2_ros.core.models import build_model
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.errors import ConfigError
+from esam2_ros.policy import pipeline
 from esam2_ros.policy.events import EventKind
 from esam2_ros.policy.monitor import MotionClass
 
@@ -257,3 +258,92 @@ def test_a_correction_that_fails_leaves_the_target_as_it_was(model, monkeypatch)
     after = target.bank.state()
     assert target.at == at and after.prompts == before.prompts and after.recent == before.recent
     assert torch.equal(after.features, before.features)
+
+
+def test_a_jump_in_time_is_no_cut_and_no_motion(model):
+    tracker = start(model, cut_policy='reset')
+    tracker.forget_recent()
+    result = tracker.step(AWAY)
+    assert result.events == () and tracker.target_ids == (1,)
+    assert result.targets[0].state is TargetStatus.TRACKED
+    assert result.plan.is_dense
+    plain = start(model, monitor=False)
+    plain.forget_recent()
+    assert plain.step(AWAY).plan.is_dense
+
+
+@pytest.mark.parametrize('frames', [1, 5])
+def test_a_correction_before_the_next_image_keeps_what_was_loaded(model, tmp_path, frames):
+    first = StreamingTracker(model)
+    first.step(HOME)
+    first.add(BOX)
+    for _ in range(frames - 1):
+        first.step(HOME)
+    first.save(tmp_path / 'a')
+    second = StreamingTracker(model)
+    second.step(HOME)
+    second.load(tmp_path / 'a')
+    (target,) = second._targets.values()
+    loaded = target.bank.state()
+    second.refine(1, Prompt(points=[(120, 100)]))
+    after = target.bank.state()
+    assert set(loaded.prompts) < set(after.prompts)
+    assert torch.equal(after.features[0], loaded.features[0])
+
+
+def test_a_step_that_fails_while_it_is_read_moves_no_target(model, monkeypatch):
+    tracker = start(model)
+    (target,) = tracker._targets.values()
+    at, seen = target.at, target.segmentation
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(pipeline, 'read_out', fail)
+    with pytest.raises(MemoryError):
+        tracker.step(HOME)
+    assert (target.at, target.segmentation) == (at, seen)
+
+
+def test_a_prompt_from_before_a_cut_waits_as_the_others_do(model):
+    tracker = start(model, prompt_history_s=10.0)
+    before = tracker.result.frame_index
+    assert tracker.step(AWAY).view.motion_class is MotionClass.CUT
+    late = tracker.add(BOX, frame=before)
+    now = tracker.add(BOX)
+    assert tracker._targets[late].watch.waiting and not tracker._targets[now].watch.waiting
+
+
+def test_a_result_can_be_written_to_without_harm(model):
+    tracker = start(model)
+    result = tracker.step(HOME)
+    (target,) = tracker._targets.values()
+    before = target.segmentation.logits.clone()
+    result.targets[0].mask_logits.numpy()[:] = 0
+    assert torch.equal(target.segmentation.logits, before)
+
+
+def test_other_motion_settings_keep_where_the_camera_went(model):
+    tracker = start(model)
+    for x in (12, 24, 36):
+        tracker.step(np.roll(HOME, x, axis=1))
+    supervisor = tracker._pipeline._supervisor
+    travel = list(supervisor._travel)
+    assert travel[0] > 0
+    motion = replace(tracker.config.motion, rapid_shift=0.1)
+    tracker.configure(replace(tracker.config, motion=motion))
+    assert tracker._pipeline._supervisor._travel == travel
+
+
+def test_an_unexplained_fit_moves_no_mask(model):
+    tracker = start(model)
+    noisy = np.random.default_rng(0)
+    supervisor = tracker._pipeline._supervisor
+    shifts = []
+    for _ in range(6):
+        image = np.clip(HOME + noisy.normal(0, 10, HOME.shape), 0, 255).astype(np.uint8)
+        view = tracker.step(image).view
+        assert view.motion_class in (MotionClass.STILL, MotionClass.NORMAL)
+        shifts.append(view.shift)
+    assert supervisor._travel == [0.0, 0.0]
+    assert any(shift != (0.0, 0.0) for shift in shifts)

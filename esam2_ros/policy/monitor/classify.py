@@ -92,7 +92,7 @@ def rapid(
         return False
     if motion_class not in MOVING:
         unlike = change.likeness < config.rapid_likeness
-        return change.difference >= config.cut_difference and unlike
+        return change.difference >= config.rapid_difference and unlike
     if motion_class is MotionClass.FAST and change.object_shift is None:
         return True
     reach = np.hypot(width, height) / 2

@@ -101,7 +101,8 @@ class MonitorConfig:
     fast_ratio       and how many times the residual of the whole frame that must be
     rapid_shift      way of the target, or of the picture's corners, on a PAN, SHAKE or FAST frame
                      from which it is rapid, frame widths a frame
-    rapid_likeness   a frame that changed as much as a CUT does is rapid below this, 0..2
+    rapid_difference mean change of a frame that is rapid, whatever moved, levels
+    rapid_likeness   and the likeness it is below, 0..2
     rapid_frames     frames for which a view is rapid, from that one on; 0 turns it off
     """
 
@@ -126,6 +127,7 @@ class MonitorConfig:
     fast_residual: float = 12.0
     fast_ratio: float = 2.5
     rapid_shift: float = 0.025
+    rapid_difference: float = 8.0
     rapid_likeness: float = 0.5
     rapid_frames: int = 2
 
@@ -154,6 +156,7 @@ class MonitorConfig:
                 ('fast_residual', 0.0, 255.0),
                 ('fast_ratio', 0.0, 100.0),
                 ('rapid_shift', 0.0, 1.0),
+                ('rapid_difference', 0.0, 255.0),
                 ('rapid_likeness', 0.0, 2.0),
                 ('rapid_frames', 0, 1000),
             ),
