@@ -62,7 +62,7 @@ class SpeedJob:
     dtype     'auto', 'float32', 'bfloat16' or 'float16', on both sides
     baseline  stock 'eager', or 'compiled' as sam2's `vos_optimized`
     ablate    tricks of the exact pack switched off
-    batched   one pass for all targets
+    batched   one pass for all targets; None: on a GPU
 
     Raises ConfigError for a value out of range.
     """
@@ -78,7 +78,7 @@ class SpeedJob:
     dtype: str = 'auto'
     baseline: str = 'eager'
     ablate: tuple[str, ...] = ()
-    batched: bool = True
+    batched: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

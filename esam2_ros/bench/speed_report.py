@@ -39,7 +39,7 @@ def to_json(result: SpeedResult) -> dict[str, Any]:
         'windows_total': result.windows_total,
         'memories': job.memories,
         'targets': job.targets,
-        'batched': job.batched,
+        'batched': result.device != 'cpu' if job.batched is None else job.batched,
         'queries': result.queries,
         'keys': result.keys,
         'keys_total': result.keys_total,

@@ -40,8 +40,11 @@ def speed(
         typer.Option(metavar='TRICK', help='Switch one exact speed-up off; may be repeated.'),
     ] = None,
     batched: Annotated[
-        bool, typer.Option('--batched/--one-by-one', help='All targets in one pass, or not.')
-    ] = True,
+        bool | None,
+        typer.Option(
+            '--batched/--one-by-one', help='All targets in one pass, or not; default: on a GPU.'
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Time a tracked frame in a mode and in stock sam2, on the same images in turn.

@@ -47,7 +47,8 @@ class TrackerConfig:
     score_threshold       object score (logit) below which saliency windows are computed too
     keep_ratio            share of each older memory that sparse retrieval keeps
     saliency_queries      queries that score a memory's tokens
-    batch_targets         all targets go through the decoder and the memory encoder together
+    batch_targets         all targets go through the model in one pass; None: on a GPU, a CPU is
+                          faster one by one
     key_cache_bytes       what cached keys of all targets may take
     pack                  the exact speed-ups
     compile               let `warm_up` compile blocks and layers (CUDA)
@@ -79,7 +80,7 @@ class TrackerConfig:
     score_threshold: float = 5.0
     keep_ratio: float = 0.05
     saliency_queries: int = 256
-    batch_targets: bool = True
+    batch_targets: bool | None = None
     key_cache_bytes: int = 256 * 1024 * 1024
     pack: ExactPack = field(default_factory=ExactPack)
     compile: bool = False

@@ -54,8 +54,11 @@ class FramePath:
         """Use `engine` with the settings of a tracker."""
         self._engine = engine
         self._config = config
+        on_cpu = engine.device.type == 'cpu'
+        batched = config.batch_targets
+        self._batched = not on_cpu if batched is None else batched
         # Whether saliency is needed: on a GPU to find out would be a wait, to compute it is not.
-        self._asks = engine.device.type == 'cpu'
+        self._asks = on_cpu
 
     def track(
         self,
@@ -68,7 +71,7 @@ class FramePath:
         retrieval = None
         if plan.keep is not None:
             retrieval = Retrieval(plan.keep, self._config.saliency_queries)
-        size = len(targets) if self._config.batch_targets else 1
+        size = len(targets) if self._batched else 1
         segmentations: list[Segmentation] = []
         clues: list[Clues] = []
         use = MemoryUse()

@@ -62,15 +62,15 @@ def test_every_target_is_retrieved_sparsely(model, frames):
 
 @pytest.mark.parametrize('mode', ['exact', 'smr', 'paper'])
 def test_a_target_does_not_depend_on_the_order_of_targets(model, frames, mode):
-    forth, _ = follow(model, frames, (1, 2, 3), mode=mode)
-    back, _ = follow(model, frames, (3, 1, 2), mode=mode)
+    forth, _ = follow(model, frames, (1, 2, 3), mode=mode, batch_targets=True)
+    back, _ = follow(model, frames, (3, 1, 2), mode=mode, batch_targets=True)
     for number, logits in forth.items():
         assert (back[number] - logits).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize('mode', ['exact', 'smr', 'paper'])
 def test_targets_together_equal_targets_one_by_one(model, frames, mode):
-    together, _ = follow(model, frames, (1, 2, 3), mode=mode)
+    together, _ = follow(model, frames, (1, 2, 3), mode=mode, batch_targets=True)
     alone, _ = follow(model, frames, (1, 2, 3), mode=mode, batch_targets=False)
     for number, logits in together.items():
         assert (alone[number] - logits).abs().max() < 2e-3
