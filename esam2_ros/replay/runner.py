@@ -21,6 +21,7 @@ from esam2_ros.bags.write import STORAGES
 from esam2_ros.errors import BagError
 from esam2_ros.errors import PromptError
 from esam2_ros.replay.decode import checked
+from esam2_ros.replay.interrupt import Interrupt
 from esam2_ros.replay.log import ReplayLog
 from esam2_ros.replay.player import Player
 from esam2_ros.replay.process import NodeOptions
@@ -149,6 +150,16 @@ def _run_node(
     compressed = topic.msgtype == COMPRESSED_IMAGE
     settings = replace(options.node, paced=options.rate is None, compressed=compressed)
     node = NodeProcess(settings, options.out / PARAMS, options.out / LOG)
+    interrupt = Interrupt()
+
+    def check() -> None:
+        interrupt.check()
+        node.check()
+
+    def played() -> None:
+        interrupt.check()
+        on_frame()
+
     try:
         with ExitStack() as stack:
             recorder = stack.enter_context(Recorder(options.out / RECORDED, options.storage))
@@ -158,12 +169,12 @@ def _run_node(
                 log.take(name, cdr)
 
             player = stack.enter_context(
-                Player(settings.namespace, topic.msgtype, take, node.check, options.timeout_s)
+                Player(settings.namespace, topic.msgtype, take, check, options.timeout_s)
             )
-            with _interruptible(log):
+            with _interruptible(log), interrupt.held():
                 player.start_node()
                 images = checked(read_images(bag, topic, options.frames), topic)
-                play(player, images, options.prompts, options.rate, log, on_frame)
+                play(player, images, options.prompts, options.rate, log, played)
             log.round_trips_ms = player.round_trips_ms
     except ReplayError as error:
         raise ReplayError(f'{error}; {node.tail()}') from error

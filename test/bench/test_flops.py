@@ -154,7 +154,7 @@ def test_a_tracked_frame(mode):
     """What the tracker really multiplies in steady state, oneDNN off: the counter misses it."""
     size, targets = 256, 2
     pack = NOTHING if mode == 'stock' else ExactPack(onednn=False)
-    config = TrackerConfig(mode=mode, pack=pack, dtype='float32')
+    config = TrackerConfig(mode=mode, pack=pack, dtype='float32', batch_targets=True)
     tracker = StreamingTracker(sharpen(build_model('compact', size, seed=0)), config)
     video = MadeVideo(size, targets)
     tracker.step_tensor(video.frame(0))
