@@ -85,6 +85,17 @@ def test_the_events_of_the_node_itself_stay(bench):
     node.told(ours, among=ours)
 
 
+def test_a_refused_image_says_nothing_about_time(bench):
+    ours = [Event.IMAGE_SIZE_CHANGED, Event.TIME_JUMP]
+    node = bench().ready()
+    node.step(stamp=5_000_000_000)
+    assert node.add_box().success
+    node.send(picture(64, 48), stamp=1_000_000_000)
+    node.told([Event.IMAGE_SIZE_CHANGED], among=ours)
+    node.step(stamp=6_000_000_000)
+    node.told([Event.IMAGE_SIZE_CHANGED], among=ours)
+
+
 @pytest.mark.parametrize('place', ['absent/trace', ''])
 def test_a_trace_that_cannot_be_written_keeps_the_node_from_starting(bench, tmp_path, place):
     node = bench(autostart=False, trace_path=str(tmp_path / place))
