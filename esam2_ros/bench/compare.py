@@ -98,9 +98,8 @@ def compare(variants: Sequence[Variant], progress: Progress = lambda text: None)
     model, weights = weighted(spec.name, size, device)
     streams = []
     for each in variants:
-        active = each.job.active if each.job.mode in ROUTED else 1.0
         video = MadeVideo(size, each.job.targets, device)
-        stream = OurStream(model, each.job.config, active)
+        stream = OurStream(model, each.job.config, each.job.share)
         progress(f'{each.name}: prompt')
         stream.start(video.frame(0), video.prompts())
         streams.append((stream, video))
@@ -129,7 +128,7 @@ def to_json(result: Comparison) -> dict[str, Any]:
         'model': job.model,
         'size': result.size,
         'mode': job.mode,
-        'active': job.active if job.mode in ROUTED else 1.0,
+        'active': job.share,
         'active_is_forced': job.mode in ROUTED,
         'memories': job.memories,
         'frames': job.frames,
@@ -137,7 +136,7 @@ def to_json(result: Comparison) -> dict[str, Any]:
             {
                 'name': row.variant.name,
                 'targets': row.variant.job.targets,
-                'batched': row.variant.job.batched,
+                'batched': row.variant.job.in_one_pass(result.device),
                 'ablate': list(row.variant.job.ablate),
                 'ms': row.ms,
                 'ratio': row.ratio_to(first),

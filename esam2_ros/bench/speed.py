@@ -94,6 +94,15 @@ class SpeedJob:
             raise ConfigError(f'active is {self.active}; allowed: above 0, up to 1')
 
     @property
+    def share(self) -> float:
+        """Share of the windows that is computed: `active` where the mode routes, else all."""
+        return self.active if self.mode in ROUTED else 1.0
+
+    def in_one_pass(self, device: str) -> bool:
+        """Whether all targets go through in one pass on this device, as the tracker decides."""
+        return device != 'cpu' if self.batched is None else self.batched
+
+    @property
     def warm_up(self) -> int:
         """Frames before the first that is timed."""
         least = _STATIC_AFTER if self.baseline == 'compiled' else _FIRST_TIMED
@@ -188,7 +197,7 @@ def measure(job: SpeedJob, progress: Progress = lambda text: None) -> SpeedResul
     dtype = _dtype(job.dtype, device)
     exact = job.mode == 'exact' and dtype == torch.float32
     stock = StockStream(model, job.memories, dtype, job.baseline == 'compiled', exact)
-    ours = OurStream(model, job.config, job.active if job.mode in ROUTED else 1.0)
+    ours = OurStream(model, job.config, job.share)
     video = MadeVideo(size, job.targets, device, _SEED)
     pairs, difference, last = _run(job, stock, ours, video, progress)
     return SpeedResult(

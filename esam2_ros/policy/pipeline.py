@@ -182,7 +182,7 @@ class Pipeline:
 def _supervisor(
     engine: Engine, config: TrackerConfig, before: Pipeline | None, monitor: SceneMonitor | None
 ) -> Supervisor | None:
-    """The one that watched so far where its monitor's settings are the same."""
+    """The one that watched so far, or a new one; None without a monitor."""
     if not config.monitor:
         return None
     watched = before._supervisor if before else None
