@@ -99,7 +99,7 @@ def compare(variants: Sequence[Variant], progress: Progress = lambda text: None)
     streams = []
     for each in variants:
         video = MadeVideo(size, each.job.targets, device)
-        stream = OurStream(model, each.job.config, each.job.share)
+        stream = OurStream(model, each.job.config, each.job.router)
         progress(f'{each.name}: prompt')
         stream.start(video.frame(0), video.prompts())
         streams.append((stream, video))
@@ -130,6 +130,7 @@ def to_json(result: Comparison) -> dict[str, Any]:
         'mode': job.mode,
         'active': job.share,
         'active_is_forced': job.mode in ROUTED,
+        'queries': job.queries,
         'memories': job.memories,
         'frames': job.frames,
         'rows': [

@@ -15,6 +15,7 @@ from esam2_ros.bench.model_shape import ModelShape
 from esam2_ros.core.models import IMAGE_SIZES
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.pack import ExactPack
+from esam2_ros.core.plan import BLOCK
 from esam2_ros.errors import ConfigError
 from esam2_ros.errors import check_ranges
 
@@ -33,6 +34,8 @@ class Work:
     memories  spatial memories each target recalls, the prompt's among them
     targets   tracked
     active    share of stage-3 windows computed in the modes that route; rounded up to windows
+    queries   share of the image that is conditioned for each target, in the modes that read old
+              memories in part; rounded up to blocks, None for all
     mode      one of MODES
     pack      exact speed-ups, ignored in mode 'stock'
 
@@ -43,6 +46,7 @@ class Work:
     memories: int = 7
     targets: int = 1
     active: float = 0.25
+    queries: float | None = None
     mode: str = 'stock'
     pack: ExactPack = field(default_factory=ExactPack)
 
@@ -52,8 +56,9 @@ class Work:
         if self.mode not in MODES:
             raise ConfigError(f'unknown mode {self.mode!r}; allowed: {", ".join(MODES)}')
         check_ranges(self, (('memories', 1, 7), ('targets', 1, 254)))
-        if not 0 < self.active <= 1:
-            raise ConfigError(f'active is {self.active}; allowed: above 0, up to 1')
+        for name, share in (('active', self.active), ('queries', self.queries)):
+            if share is not None and not 0 < share <= 1:
+                raise ConfigError(f'{name} is {share}; allowed: above 0, up to 1')
 
     @property
     def tricks(self) -> ExactPack:
@@ -98,9 +103,7 @@ class FrameCost:
 def frame_cost(shape: ModelShape, work: Work) -> FrameCost:
     """Count a tracked frame in steady state: all memories and pointers are held."""
     windows = math.ceil(work.size // STRIDE / shape.window) ** 2
-    active = windows
-    if work.mode in ROUTED:
-        active = min(windows, math.ceil(round(work.active * windows, 9)))
+    active = _whole(work.active, windows) if work.mode in ROUTED else windows
     return FrameCost(
         encoder=_encoder(shape, work, active / windows),
         memory_attention=_memory_attention(shape, work),
@@ -108,9 +111,22 @@ def frame_cost(shape: ModelShape, work: Work) -> FrameCost:
         memory_encoder=work.targets * _memory_encoder(shape, work),
         windows_active=active,
         windows_total=windows,
-        queries=work.tokens,
+        queries=_queries(work),
         keys=spatial_keys(work) + _pointer_keys(shape),
     )
+
+
+def _whole(share: float, count: int) -> int:
+    """A share of so many things, rounded up."""
+    return min(count, math.ceil(round(share * count, 9)))
+
+
+def _queries(work: Work) -> int:
+    """Tokens conditioned for a target."""
+    if work.queries is None or work.mode not in SPARSE:
+        return work.tokens
+    blocks = (work.size // BLOCK) ** 2
+    return _whole(work.queries, blocks) * work.tokens // blocks
 
 
 def spatial_keys(work: Work) -> int:
@@ -173,17 +189,20 @@ def _neck(shape: ModelShape, work: Work) -> int:
 
 
 def _memory_attention(shape: ModelShape, work: Work) -> dict[str, int]:
-    queries, hidden, memory = work.tokens, shape.hidden, shape.memory
+    tokens, hidden, memory = work.tokens, shape.hidden, shape.memory
+    queries = _queries(work)
     pointers = _pointer_keys(shape)
     keys = spatial_keys(work) + pointers
     tricks = work.tricks
-    # Every layer of every target; the first self-attention may serve all targets.
-    passes = shape.layers * work.targets
-    self_passes = passes - (work.targets - 1 if tricks.shared_self_attention else 0)
+    passes = shape.layers * work.targets  # every layer of every target
+    # The first self-attention may serve all targets; keys and values are those of all tokens.
+    openings = 1 if tricks.shared_self_attention else work.targets
+    opened = min(tokens, work.targets * queries) if tricks.shared_self_attention else tokens
+    above = (shape.layers - 1) * work.targets * queries
     projected = _projected_keys(work) + pointers
-    retrieval = min(SALIENCY_QUERIES, queries) * queries * hidden
+    retrieval = min(SALIENCY_QUERIES, queries) * tokens * hidden
     # Four products of self-attention, and the queries of the recall that follows it.
-    projections = 5 * self_passes * queries * hidden**2
+    projections = (openings * (3 * tokens + 2 * opened) + 5 * above) * hidden**2
     projections += passes * projected * memory * hidden
     if tricks.small_values:  # one product after the sum stands for values and output
         value_width = memory
@@ -195,7 +214,7 @@ def _memory_attention(shape: ModelShape, work: Work) -> dict[str, int]:
     products = {
         'cross_scores': passes * queries * keys * hidden,
         'cross_values': passes * queries * keys * value_width,
-        'self_attention': self_passes * 2 * queries**2 * hidden,
+        'self_attention': 2 * (openings * opened + above) * tokens * hidden,
         'mlp': passes * 2 * queries * hidden * shape.inner,
         'projections': projections,
         'retrieval': passes * retrieval if work.mode in SPARSE and work.memories > 1 else 0,

@@ -11,12 +11,13 @@ from esam2_ros.bench.clock import FrameClock
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.results import FrameResult
-from esam2_ros.policy.routing import ForcedRouter
+from esam2_ros.policy.routing import Router
 from esam2_ros.policy.tracker import StreamingTracker
 
 # The tracker's own timings are the host's, which on a GPU runs ahead of the work.
 _STAGES = {
     'encode': 'encode',
+    'open': 'memory_attention',
     'condition': 'memory_attention',
     'segment': 'mask_decoder',
     'memorise': 'memory_encoder',
@@ -24,12 +25,12 @@ _STAGES = {
 
 
 class OurStream:
-    """A StreamingTracker that computes a forced share of the windows, and a clock."""
+    """A StreamingTracker that computes what a router says, and a clock."""
 
-    def __init__(self, model: SAM2Base, config: TrackerConfig, active: float) -> None:
+    def __init__(self, model: SAM2Base, config: TrackerConfig, router: Router) -> None:
         """Track with `model`, in the mode of `config`."""
         self.clock = FrameClock(model.device)
-        self._tracker = StreamingTracker(model, config, router=ForcedRouter(config.mode, active))
+        self._tracker = StreamingTracker(model, config, router=router)
         self._tracker.warm_up()
         engine = self._tracker._engine
         for method, stage in _STAGES.items():

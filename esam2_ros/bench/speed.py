@@ -30,12 +30,14 @@ from esam2_ros.evaluation.preset import preset_of
 from esam2_ros.policy.config import DTYPES
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.results import FrameResult
+from esam2_ros.policy.routing import ForcedRouter
 from esam2_ros.weights.loading import load_model
 from esam2_ros.weights.loading import pick_device
 from esam2_ros.weights.registry import find
 
 MODES = ('exact', 'swr', 'smr', 'paper')
 ROUTED = ('swr', 'paper')
+SPARSE = ('smr', 'paper')
 BASELINES = ('eager', 'compiled')
 TRICKS = tuple(each.name for each in fields(ExactPack))
 
@@ -55,6 +57,7 @@ class SpeedJob:
     size      side of the model input in pixels, None for the model's own
     mode      one of MODES
     active    share of windows the modes that route compute, rounded up to windows
+    queries   share of the image conditioned for each target in smr and paper, None for all
     memories  spatial memories each target recalls on both sides
     targets   tracked
     frames    pairs that are timed
@@ -71,6 +74,7 @@ class SpeedJob:
     size: int | None = None
     mode: str = 'exact'
     active: float = 0.25
+    queries: float | None = None
     memories: int = 7
     targets: int = 1
     frames: int = 5
@@ -90,8 +94,13 @@ class SpeedJob:
             if value not in allowed:
                 raise ConfigError(f'unknown {name} {value!r}; allowed: {", ".join(allowed)}')
         check_ranges(self, (('memories', 1, 7), ('targets', 1, 16), ('frames', 1, 10_000)))
-        if not 0 < self.active <= 1:
-            raise ConfigError(f'active is {self.active}; allowed: above 0, up to 1')
+        for name, share in (('active', self.active), ('queries', self.queries)):
+            if share is not None and not 0 < share <= 1:
+                raise ConfigError(f'{name} is {share}; allowed: above 0, up to 1')
+        if self.queries is not None and self.mode not in SPARSE:
+            raise ConfigError(
+                f'queries is {self.queries} in mode {self.mode}; allowed: in {", ".join(SPARSE)}'
+            )
 
     @property
     def share(self) -> float:
@@ -117,7 +126,13 @@ class SpeedJob:
             dtype=self.dtype,
             pack=replace(ExactPack(), **dict.fromkeys(self.ablate, False)),
             batch_targets=self.batched,
+            query_sparse=self.queries is not None,
         )
+
+    @property
+    def router(self) -> ForcedRouter:
+        """What forces the shares."""
+        return ForcedRouter(self.mode, self.share, queries=self.queries)
 
 
 @dataclass(frozen=True)
@@ -197,7 +212,7 @@ def measure(job: SpeedJob, progress: Progress = lambda text: None) -> SpeedResul
     dtype = _dtype(job.dtype, device)
     exact = job.mode == 'exact' and dtype == torch.float32
     stock = StockStream(model, job.memories, dtype, job.baseline == 'compiled', exact)
-    ours = OurStream(model, job.config, job.share)
+    ours = OurStream(model, job.config, job.router)
     video = MadeVideo(size, job.targets, device, _SEED)
     pairs, difference, last = _run(job, stock, ours, video, progress)
     return SpeedResult(
@@ -212,7 +227,7 @@ def measure(job: SpeedJob, progress: Progress = lambda text: None) -> SpeedResul
         weights=weights,
         windows_active=len(last.plan.active),
         windows_total=last.plan.grid.count,
-        queries=(size // 16) ** 2,
+        queries=_per_target(last.memory.queries, last),
         keys=_per_target(last.memory.keys_kept, last),
         keys_total=_per_target(last.memory.keys_total, last),
         pairs=tuple(pairs),

@@ -41,6 +41,7 @@ def to_json(result: SpeedResult) -> dict[str, Any]:
         'targets': job.targets,
         'batched': job.in_one_pass(result.device),
         'queries': result.queries,
+        'queries_are_forced': job.queries is not None,
         'keys': result.keys,
         'keys_total': result.keys_total,
         'frames': job.frames,
@@ -95,11 +96,12 @@ def headline(result: SpeedResult) -> Iterable[str]:
     """What was timed on what, and the ratio: one line each."""
     fields = to_json(result)
     forced = ' (forced)' if fields['active_is_forced'] else ''
+    asked = ' (forced)' if fields['queries_are_forced'] else ''
     yield (
         f'{fields["model"]} at {fields["size"]}, mode {fields["mode"]}, windows'
         f' {fields["windows_active"]}/{fields["windows_total"]}{forced}, memories'
-        f' {fields["memories"]}, targets {fields["targets"]}, queries {fields["queries"]}, keys'
-        f' {fields["keys"]} of {fields["keys_total"]}'
+        f' {fields["memories"]}, targets {fields["targets"]}, queries {fields["queries"]}{asked},'
+        f' keys {fields["keys"]} of {fields["keys_total"]}'
     )
     if fields['ablate']:
         yield f'without {", ".join(fields["ablate"])}'

@@ -20,6 +20,12 @@ Mode = Annotated[str, typer.Option(help='exact, swr, smr or paper.')]
 Active = Annotated[
     float, typer.Option(help='Share of windows computed in swr and paper, 0 to 1: it is forced.')
 ]
+Queries = Annotated[
+    float | None,
+    typer.Option(
+        help='Share of the image conditioned for each target in smr and paper: it is forced.'
+    ),
+]
 Memories = Annotated[int, typer.Option(help='Spatial memories recalled, 1 to 7.')]
 Frames = Annotated[int, typer.Option(help='Frames timed of each.')]
 
@@ -29,6 +35,7 @@ def targets(
     size: Side = None,
     mode: Mode = 'exact',
     active: Active = 0.25,
+    queries: Queries = None,
     counts: Annotated[str, typer.Option(help='Numbers of targets, with commas.')] = '1,2,4,8',
     memories: Memories = 7,
     frames: Frames = 3,
@@ -44,6 +51,7 @@ def targets(
         size=size,
         mode=mode,
         active=active,
+        queries=queries,
         memories=memories,
         frames=frames,
         device=device,
@@ -90,6 +98,8 @@ def _run(variants: list['Variant'], as_json: bool) -> None:
         typer.echo(json.dumps(fields, indent=2))
         return
     forced = f', {fields["active"]:.0%} of the windows (forced)' * fields['active_is_forced']
+    if fields['queries'] is not None:
+        forced += f', {fields["queries"]:.0%} of the image conditioned (forced)'
     console = Console()
     console.print(
         f'{fields["model"]} at {fields["size"]}, mode {fields["mode"]}{forced}, memories'

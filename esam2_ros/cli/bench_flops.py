@@ -32,6 +32,10 @@ def flops(
     active: Annotated[
         float, typer.Option(help='Share of windows computed by swr and paper; rounded up.')
     ] = 0.25,
+    queries: Annotated[
+        float | None,
+        typer.Option(help='Share of the image conditioned for each target by smr and paper.'),
+    ] = None,
     mode: Annotated[
         str, typer.Option(help='Modes beside stock, with commas; default: all.')
     ] = 'exact,swr,smr,paper',
@@ -52,7 +56,7 @@ def flops(
     spec = model_spec(model)
     side = spec.image_size if size is None else size
     names = dict.fromkeys(('stock', *(each.strip() for each in mode.split(',') if each.strip())))
-    works = {name: Work(side, memories, targets, active, name) for name in names}
+    works = {name: Work(side, memories, targets, active, queries, name) for name in names}
     shape = shape_named(spec.name)
     costs = {name: frame_cost(shape, work) for name, work in works.items()}
     if as_json:
@@ -104,5 +108,6 @@ def _table(title: str, costs: 'Mapping[str, FrameCost]') -> 'Table':
     table.add_row('stock / mode', *(f'{stock / cost.total:.2f}' for cost in costs.values()))
     windows = (f'{cost.windows_active}/{cost.windows_total}' for cost in costs.values())
     table.add_row('windows', *windows)
+    table.add_row('queries', *(str(cost.queries) for cost in costs.values()))
     table.add_row('keys', *(str(cost.keys) for cost in costs.values()))
     return table

@@ -23,6 +23,13 @@ def speed(
             ' windows side by side, moved every frame.'
         ),
     ] = 0.25,
+    queries: Annotated[
+        float | None,
+        typer.Option(
+            help='Share of the image that smr and paper are forced to condition for each target,'
+            ' in the same way; default: all.'
+        ),
+    ] = None,
     memories: Annotated[
         int, typer.Option(help='Spatial memories each target recalls, 1 to 7; both sides.')
     ] = 7,
@@ -49,7 +56,7 @@ def speed(
 ) -> None:
     """Time a tracked frame in a mode and in stock sam2, on the same images in turn.
 
-    Compact has its packaged weights, the official models random ones: the share of windows is
+    Compact has its packaged weights, the official models random ones: shares of windows are
     forced. What real video makes of it, `esam2 eval davis` says.
     """
     from rich.console import Console
@@ -65,6 +72,7 @@ def speed(
         size=size,
         mode=mode,
         active=active,
+        queries=queries,
         memories=memories,
         targets=targets,
         frames=frames,

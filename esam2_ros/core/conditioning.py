@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory attention: the current frame's embedding, conditioned on what targets' banks recall."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from esam2_ros.core.attention_cache import AttentionCache
+from esam2_ros.core.attention_cache import Queries
+from esam2_ros.core.attention_cache import QueryTable
 from esam2_ros.core.keys import KeyMaker
 from esam2_ros.core.keys import rotary_table
 from esam2_ros.core.linear import Linear
@@ -16,6 +20,7 @@ from esam2_ros.core.memory import Recall
 from esam2_ros.core.memory_attention import Compiler
 from esam2_ros.core.memory_attention import KeySet
 from esam2_ros.core.memory_attention import MemoryAttention
+from esam2_ros.core.memory_attention import Opening
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.retrieval import received
 from esam2_ros.core.retrieval import sample_queries
@@ -23,13 +28,22 @@ from esam2_ros.core.stock_conditioning import pointer_positions
 from esam2_ros.core.stock_conditioning import sine_code
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Memories:
-    """One target's part of a conditioning pass; `frame` is the one being conditioned."""
+    """One target's part of a conditioning pass.
+
+    bank    what it remembers
+    recall  what of it is read
+    frame   the one being conditioned
+    cache   its tokens as they were conditioned last, brought up to date; None to keep none
+    blocks  those whose tokens are conditioned, all without a cache; None for all
+    """
 
     bank: MemoryBank
     recall: Recall
     frame: int
+    cache: AttentionCache | None = None
+    blocks: tuple[int, ...] | None = None
 
 
 # The best tokens, layer by layer, of the memory in a slot that is of a frame.
@@ -54,6 +68,7 @@ class Conditioner:
         device = model.device
         linear = Linear(pack.onednn)
         side = round(shape.tokens**0.5)
+        self._query_table = QueryTable(side, device.type != 'cpu', device)
         self._tokens_a_pointer = model.hidden_dim // shape.channels
         current = sine_code(
             model.image_encoder.neck.position_encoding, side, model.hidden_dim, device
@@ -74,11 +89,28 @@ class Conditioner:
         if pack.cached_keys and device.type == 'cpu':
             self._work = torch.zeros(frames, shape.tokens, shape.key_channels, device=device)
 
-    def __call__(
-        self, embedding: Tensor, targets: list[Memories], retrieval: Retrieval | None = None
-    ) -> Tensor:
-        """Condition the embedding [1, hidden, h, w] for each target: [targets, hidden, h, w]."""
+    def open(self, embedding: Tensor, targets: Sequence[Memories]) -> Opening:
+        """What conditioning the embedding [1, hidden, h, w] shares among these targets."""
         tokens = embedding[0].flatten(1).T + self._current
+        index = self._index(targets)
+        if index is None or embedding.device.type != 'cpu':  # a GPU wants the shape to stay
+            return self._attention.open(tokens[None])
+        return self._attention.open(tokens[None], index.unique())
+
+    def __call__(
+        self,
+        embedding: Tensor,
+        targets: Sequence[Memories],
+        retrieval: Retrieval | None = None,
+        opening: Opening | None = None,
+    ) -> Tensor:
+        """Condition the embedding [1, hidden, h, w] for each target: [targets, hidden, h, w].
+
+        `opening` is what `open` gave for these targets, or more; None to compute it for each.
+        """
+        if opening is None:
+            tokens = embedding[0].flatten(1).T + self._current
+            opening = self._attention.open(tokens.expand(len(targets), -1, -1))
         pointers = [self._pointers(target) for target in targets]
         best: list[Scored] = [{} for _ in targets]
 
@@ -86,18 +118,34 @@ class Conditioner:
             keys = pointers[target]
             return self._keys(targets[target], keys, layer, query, retrieval, best[target])
 
-        out = self._attention(tokens, len(targets), supply)
+        out = self._attention(opening, len(targets), supply, self._queries(targets))
         if retrieval is not None:
             for target, scored in zip(targets, best, strict=True):
                 for (slot, frame), numbers in scored.items():
                     target.bank.kept.write(slot, frame, numbers)
         return out.transpose(1, 2).reshape(-1, *embedding.shape[1:])
 
+    def _queries(self, targets: Sequence[Memories]) -> Queries | None:
+        caches = [target.cache for target in targets if target.cache is not None]
+        if len(caches) < len(targets):
+            return None
+        return Queries(self._index(targets), caches)
+
+    def _index(self, targets: Sequence[Memories]) -> Tensor | None:
+        """Numbers of the tokens to condition; None where some target wants all of them."""
+        if any(target.cache is None for target in targets):
+            return None
+        return self._query_table([_blocks(target) for target in targets])
+
     def compile(self, compiler: Compiler) -> None:
         """Run layers as `compiler` makes them, but for what depends on the number of keys."""
         self._attention.compile(compiler)
 
-    def count(self, target: Memories, retrieval: Retrieval | None = None) -> tuple[int, int]:
+    def count_queries(self, target: Memories) -> int:
+        """Tokens of the image that a pass conditions for a target."""
+        return self._query_table.count(_blocks(target))
+
+    def count_keys(self, target: Memories, retrieval: Retrieval | None = None) -> tuple[int, int]:
         """Memory tokens a pass attends to, and how many the recalled memories hold."""
         total = len(target.recall.frames) * self._shape.tokens
         kept = sum(
@@ -181,3 +229,8 @@ class Conditioner:
         tokens = tokens.view(-1, self._shape.channels)
         code = pointer_positions(self._model, target.recall, self._tokens_a_pointer)
         return tokens, tokens + code.to(tokens.dtype)
+
+
+def _blocks(target: Memories) -> tuple[int, ...] | None:
+    """The blocks a target can do with now; None where it needs all."""
+    return target.blocks if target.cache is not None and target.cache.filled else None

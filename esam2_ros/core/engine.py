@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SAM2 as three steps on one frame: encode the image, segment a target, write its memory."""
+"""SAM2 as steps on one frame: encode the image, condition it, segment targets, remember them."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from contextlib import nullcontext
-from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
-from torch.nn import functional
 
+from esam2_ros.core.attention_cache import AttentionCache
 from esam2_ros.core.compiled import as_compiled
 from esam2_ros.core.compiled import compiled
 from esam2_ros.core.compiled import compiling
@@ -28,26 +25,21 @@ from esam2_ros.core.encoder import Features
 from esam2_ros.core.evidence import Looks
 from esam2_ros.core.evidence import rivalry
 from esam2_ros.core.evidence import touched_windows
-from esam2_ros.core.evidence import watch
 from esam2_ros.core.graphs import Capture
 from esam2_ros.core.graphs import CudaCapture
+from esam2_ros.core.heads import Heads
 from esam2_ros.core.images import Normaliser
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
+from esam2_ros.core.memory_attention import Opening
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.plan import WindowGrid
-from esam2_ros.core.prompts import Prompt
-from esam2_ros.core.prompts import mask_input
-from esam2_ros.core.prompts import point_inputs
+from esam2_ros.core.prompting import Prompting
 from esam2_ros.core.segmentation import Segmentation
-from esam2_ros.core.segmentation import named_outputs
 from esam2_ros.core.shortcut import Shortcut
 from esam2_ros.core.stock_conditioning import StockConditioner
-from esam2_ros.core.transfer import to_device
 from esam2_ros.errors import ConfigError
-
-_LOGIT_BOUND = 32.0  # stock clamps a mask that goes back into the decoder
 
 
 class Engine:
@@ -105,6 +97,8 @@ class Engine:
             self._stock = None
             if self._pack == NOTHING:
                 self._stock = StockConditioner(model, self._shape, self.device)
+        self.heads = Heads(model)
+        self.prompting = Prompting(model, self.heads, self.condition)
         layout = self.encoder.windows
         self.grid = WindowGrid(layout.across, layout.across, 16 * layout.window, self.image_size)
 
@@ -117,6 +111,14 @@ class Engine:
         # Plain tensors: they outlive the call and may be written from anywhere.
         with torch.inference_mode(False):
             return MemoryBank(shape, self.device, self.dtype, spent + size <= self._key_bytes)
+
+    def new_cache(self) -> AttentionCache:
+        """An empty attention cache for one target."""
+        shape = self._shape
+        with torch.inference_mode(False):
+            return AttentionCache(
+                shape.layers, shape.tokens, shape.pointer_channels, self.device, self.dtype
+            )
 
     @contextmanager
     def precision(self) -> Iterator[None]:
@@ -142,18 +144,19 @@ class Engine:
         with self._autocast(), compiling():
             self.encoder.record(capture)
             for count in range(1, targets + 1):
-                self._rehearse(count)
+                self._rehearse(capture, count)
 
-    def _rehearse(self, targets: int) -> None:
-        """A frame of nothing for this many targets."""
+    def _rehearse(self, capture: Capture, targets: int) -> None:
+        """A frame of nothing for this many targets; what follows memory attention is recorded."""
         side = self.image_size
         features = self.encode(torch.zeros(1, 3, side, side, device=self.device))
         bank = self.new_bank()
         nothing = features.embedding.new_zeros(self._shape.tokens, self._shape.channels)
         bank.write_prompt(0, nothing, nothing.new_zeros(self._shape.pointer_channels))
         batch = [Memories(bank, bank.recall(1), 1)] * targets
-        segmentation = self.segment(features, self.condition(features, batch), watched=True)
-        self.memorise(features, segmentation, batch)
+        conditioned = self.condition(features, batch, opening=self.open(features, batch))
+        self.heads.record(capture, features, conditioned)
+        self.memorise(features, self.segment(features, conditioned, watched=True), batch)
 
     def _autocast(self) -> AbstractContextManager[None]:
         if self.dtype == torch.float32:
@@ -165,46 +168,22 @@ class Engine:
         """Encode a normalised image [1, 3, S, S]; `active` windows only, None for all."""
         return self.encoder(image, active)
 
-    def segment_first(
-        self, features: Features, prompt: Prompt, size: tuple[int, int]
-    ) -> Segmentation:
-        """A target's first prompt, without memory. `size`: width, height of the prompt's image."""
-        if prompt.mask is not None:
-            return self._take_mask(features, prompt.mask)
-        conditioned = self._without_memory(features.embedding)
-        points = point_inputs(prompt, *size, self.image_size)
-        return self._decode(features, conditioned, first=True, points=points)
-
-    def segment_again(
-        self,
-        features: Features,
-        prompt: Prompt,
-        size: tuple[int, int],
-        bank: MemoryBank,
-        frame: int,
-        previous: Segmentation | None,
-    ) -> Segmentation:
-        """A correction on frame `frame`, where `previous` was the target's mask so far."""
-        if prompt.mask is not None:
-            return self._take_mask(features, prompt.mask)
-        recall = bank.recall(frame)
-        first = not recall.frames
-        if first:
-            conditioned = self._without_memory(features.embedding)
-        else:
-            conditioned = self.condition(features, [Memories(bank, recall, frame)])
-        mask = None
-        if previous is not None:
-            mask = previous.logits.clamp(-_LOGIT_BOUND, _LOGIT_BOUND)
-        points = point_inputs(prompt, *size, self.image_size)
-        return self._decode(features, conditioned, first=first, points=points, mask=mask)
+    def open(self, features: Features, targets: Sequence[Memories]) -> Opening | None:
+        """What `condition` shares among all targets of a frame; None where it shares nothing."""
+        if self._stock is not None or not self._pack.shared_self_attention:
+            return None
+        return self.conditioner.open(features.embedding, targets)
 
     def condition(
-        self, features: Features, targets: list[Memories], retrieval: Retrieval | None = None
+        self,
+        features: Features,
+        targets: Sequence[Memories],
+        retrieval: Retrieval | None = None,
+        opening: Opening | None = None,
     ) -> Tensor:
         """The embedding conditioned for each target: [targets, hidden, S/16, S/16]."""
         if self._stock is None or retrieval is not None:
-            return self.conditioner(features.embedding, targets, retrieval)
+            return self.conditioner(features.embedding, targets, retrieval, opening)
         parts = [self._stock(features.embedding, each.bank, each.recall) for each in targets]
         return torch.cat(parts)
 
@@ -213,10 +192,7 @@ class Engine:
 
         With `watched` the result tells where the decoder looked.
         """
-        if not watched:
-            return self._decode(features, conditioned, first=False)
-        with watch(self.model) as looks:
-            return replace(self._decode(features, conditioned, first=False), looks=looks)
+        return self.heads.segment(features, conditioned, watched)
 
     def memorise(
         self,
@@ -225,7 +201,7 @@ class Engine:
         targets: Sequence[Memories],
     ) -> None:
         """Write a tracked frame of a batch of targets to their banks, at their own indices."""
-        memories = self._encode_memory(features, segmentation, segmentation.full_logits, False)
+        memories = self.heads.memory(features, segmentation.full_logits, segmentation.object_logit)
         for target, memory, pointer in zip(targets, memories, segmentation.pointer, strict=True):
             target.bank.write_recent(target.frame, memory, pointer)
 
@@ -244,66 +220,3 @@ class Engine:
     def saliency(self, looks: Looks) -> Tensor:
         """Share of the decoder's attention to each window: [B, windows]."""
         return looks.by_window(self.grid.side // 16, self.grid.columns)
-
-    def memorise_prompt(
-        self, features: Features, segmentation: Segmentation, bank: MemoryBank, frame: int
-    ) -> None:
-        """Write a prompted frame to the bank's prompt memories."""
-        (memory,) = self._encode_prompted(features, segmentation)
-        bank.write_prompt(frame, memory, segmentation.pointer[0])
-
-    def memorise_correction(
-        self, features: Features, segmentation: Segmentation, bank: MemoryBank, frame: int
-    ) -> None:
-        """Write a prompted frame to the bank as a recent memory: SAM2's default for corrections."""
-        (memory,) = self._encode_prompted(features, segmentation)
-        bank.write_recent(frame, memory, segmentation.pointer[0])
-
-    def _encode_prompted(self, features: Features, segmentation: Segmentation) -> Tensor:
-        # Resized from the small logits, not `full_logits`: so stock does once clicks are final.
-        side = self.image_size
-        full = functional.interpolate(
-            segmentation.logits, (side, side), mode='bilinear', align_corners=False
-        )
-        return self._encode_memory(features, segmentation, full, True)
-
-    def _without_memory(self, embedding: Tensor) -> Tensor:
-        token: Tensor = self.model.no_mem_embed  # [1, 1, hidden]
-        return embedding + token.permute(1, 2, 0)[..., None]
-
-    def _take_mask(self, features: Features, drawn: NDArray[np.bool_]) -> Segmentation:
-        mask = to_device(mask_input(drawn, self.image_size), self.device)
-        outputs = self.model._use_mask_as_output(features.embedding, list(features.skips), mask)
-        return named_outputs(outputs)
-
-    def _decode(
-        self,
-        features: Features,
-        conditioned: Tensor,
-        first: bool,
-        points: tuple[Tensor, Tensor] | None = None,
-        mask: Tensor | None = None,
-    ) -> Segmentation:
-        inputs = None
-        if points is not None:
-            coordinates, labels = (to_device(each, self.device) for each in points)
-            inputs = {'point_coords': coordinates, 'point_labels': labels}
-        outputs = self.model._forward_sam_heads(
-            backbone_features=conditioned,
-            point_inputs=inputs,
-            mask_inputs=mask,
-            high_res_features=list(features.skips),
-            multimask_output=self.model._use_multimask(first, inputs),
-        )
-        return named_outputs(outputs)
-
-    def _encode_memory(
-        self, features: Features, segmentation: Segmentation, full: Tensor, prompted: bool
-    ) -> Tensor:
-        tokens = features.embedding.flatten(2).permute(2, 0, 1)  # [tokens, 1, hidden]
-        tokens = tokens.expand(-1, len(full), -1)
-        side = self.image_size // 16
-        memory: Tensor = self.model._encode_new_memory(
-            [tokens], [(side, side)], full, segmentation.object_logit[:, None], prompted
-        )[0]
-        return memory.flatten(2).transpose(1, 2)  # [B, tokens, channels]

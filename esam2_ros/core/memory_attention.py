@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sam2.modeling.memory_attention import MemoryAttentionLayer
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from esam2_ros.core.attention import attend
 from esam2_ros.core.attention import attend_heads
+from esam2_ros.core.attention_cache import Queries
 from esam2_ros.core.keys import rotary_table
 from esam2_ros.core.keys import rotate
 from esam2_ros.core.linear import Linear
@@ -33,9 +35,21 @@ class KeySet:
     values: list[Tensor]
 
 
-Compiler = Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
-# (target, layer, queries [tokens, d] rotated and scaled) -> the keys for it. On a CPU they are
-# good until the next call.
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """The self-attention of the first layer: it is of the frame alone, the same for all targets.
+
+    state  [1 or targets, tokens, C] after it
+    query  [1 or targets, tokens, d] of the recall that follows, rotated and scaled
+    """
+
+    state: Tensor
+    query: Tensor
+
+
+Compiler = Callable[[Callable[..., Any]], Callable[..., Any]]
+# (target, layer, queries [n, d] rotated and scaled) -> the keys for it. On a CPU they are good
+# until the next call.
 Supply = Callable[[int, int, Tensor], KeySet]
 
 
@@ -48,27 +62,51 @@ class MemoryAttention:
         self._linear = linear
         # One call fills a GPU better than one a target; a CPU is as fast and needs less memory.
         self._together = model.device.type != 'cpu'
-        self._share_first = pack.shared_self_attention
         layers = model.memory_attention.layers
-        table = rotary_table(layers[0].self_attn, side, model.device)
-        self._layers = [_Layer(layer, table, pack, linear) for layer in layers]
+        self._table = rotary_table(layers[0].self_attn, side, model.device)
+        self._layers = [_Layer(layer, pack, linear) for layer in layers]
 
-    def __call__(self, tokens: Tensor, targets: int, supply: Supply) -> Tensor:
-        """Condition tokens [n, C], positions added, for each target: [targets, n, C]."""
-        if self._share_first:
-            start = self._layers[0].look_around(tokens[None])
-            state = start.expand(targets, -1, -1)
-            query = self._layers[0].query(start).expand(targets, -1, -1)
-        else:
-            state = self._layers[0].look_around(tokens.expand(targets, -1, -1))
-            query = self._layers[0].query(state)
+    def open(self, tokens: Tensor, rows: Tensor | None = None) -> Opening:
+        """The first self-attention of tokens [B, n, C], positions added.
+
+        `rows`: numbers of the tokens whose result will be read; None for all.
+        """
+        first = self._layers[0]
+        query, key, value = first.project(tokens, self._table)
+        if rows is None:
+            state = first.absorb(tokens, attend_heads(query, key, value, self._linear))
+            return Opening(state, first.query(state, self._table))
+        mixed = attend_heads(query.index_select(1, rows), key, value, self._linear)
+        state = first.absorb(tokens.index_select(1, rows), mixed)
+        asked = first.query(state, self._table.index_select(0, rows))
+        return Opening(
+            torch.zeros_like(tokens).index_copy(1, rows, state),
+            torch.zeros_like(query).index_copy(1, rows, asked),
+        )
+
+    def __call__(
+        self, opening: Opening, targets: int, supply: Supply, queries: Queries | None = None
+    ) -> Tensor:
+        """The frame conditioned for each target: [targets, tokens, C].
+
+        `queries`: the tokens that are conditioned now, None for all and to keep nothing.
+        """
+        state = opening.state.expand(targets, -1, -1)
+        query = opening.query.expand(targets, -1, -1)
+        table = self._table
+        if queries is not None and queries.index is not None:
+            state, query = queries.pick(state), queries.pick(query)
+            table = table[queries.index]
         for number, layer in enumerate(self._layers):
             if number:
-                state = layer.look_around(state)
-                query = layer.query(state)
+                own, key, value = layer.project(state, table)
+                if queries is not None:
+                    key, value = queries.renew(number, key, value)
+                state = layer.absorb(state, attend_heads(own, key, value, self._linear))
+                query = layer.query(state, table)
             state = layer.digest(state, self._recall(number, query, supply))
         out: Tensor = self._norm(state)
-        return out
+        return out if queries is None else queries.finish(out)
 
     def _recall(self, number: int, query: Tensor, supply: Supply) -> Tensor:
         layer = self._layers[number]
@@ -86,7 +124,8 @@ class MemoryAttention:
     def compile(self, compiler: Compiler) -> None:
         """Run what does not depend on the number of keys as `compiler` makes it."""
         for layer in self._layers:
-            layer.look_around = compiler(layer.look_around)  # type: ignore[method-assign]
+            layer.project = compiler(layer.project)  # type: ignore[method-assign]
+            layer.absorb = compiler(layer.absorb)  # type: ignore[method-assign]
             layer.query = compiler(layer.query)  # type: ignore[method-assign]
             layer.digest = compiler(layer.digest)  # type: ignore[method-assign]
 
@@ -94,11 +133,8 @@ class MemoryAttention:
 class _Layer:
     """Self-attention, recall and MLP of one layer."""
 
-    def __init__(
-        self, layer: MemoryAttentionLayer, table: Tensor, pack: ExactPack, linear: Linear
-    ) -> None:
+    def __init__(self, layer: MemoryAttentionLayer, pack: ExactPack, linear: Linear) -> None:
         self._layer = layer
-        self._table = table
         self._linear = linear
         own, cross = layer.self_attn, layer.cross_attn_image
         each = [own.q_proj, own.k_proj, own.v_proj]
@@ -113,21 +149,26 @@ class _Layer:
         bias = weight @ value.bias.detach().double() + out.bias.detach().double()
         self._out_bias = bias.to(self._qkv.dtype)
 
-    def look_around(self, state: Tensor) -> Tensor:
-        """Self-attention with its residual: [B, n, C]."""
-        own = self._layer.self_attn
+    def project(self, state: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of self-attention: [B, n, C] -> [B, n, C] each.
+
+        Queries and keys are rotated by `table` [n, C / 2] or [B, n, C / 2].
+        """
         qkv = self._linear(self._layer.norm1(state), self._qkv, self._qkv_bias)
         query, key, value = qkv.chunk(3, dim=-1)
-        query, key = rotate(query, self._table), rotate(key, self._table)
-        mixed = attend_heads(query, key, value, self._linear)
-        return state + self._linear(mixed, own.out_proj.weight, own.out_proj.bias)
+        return rotate(query, table), rotate(key, table), value
 
-    def query(self, state: Tensor) -> Tensor:
+    def absorb(self, state: Tensor, mixed: Tensor) -> Tensor:
+        """Add what self-attention mixed, projected: [B, n, C]."""
+        out = self._layer.self_attn.out_proj
+        return state + self._linear(mixed, out.weight, out.bias)
+
+    def query(self, state: Tensor, table: Tensor) -> Tensor:
         """Queries of the recall, rotated and scaled: [B, n, C] -> [B, n, d]."""
         project = self._layer.cross_attn_image.q_proj
         query = self._linear(self._layer.norm2(state), project.weight, project.bias)
         scale: float = query.shape[-1] ** -0.5
-        return rotate(query, self._table) * scale
+        return rotate(query, table) * scale
 
     def recall(self, query: Tensor, keysets: Sequence[KeySet]) -> Tensor:
         """Attention of each target's queries [B, n, d] to its own memory: [B, n, C], projected."""

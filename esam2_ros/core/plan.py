@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one value that crosses from policy to core: what to compute on a frame."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import asdict
 from dataclasses import dataclass
 from typing import Any
 
 from esam2_ros.errors import ConfigError
+
+BLOCK = 64  # pixels a side of the blocks that memory attention conditions; they tile any input
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,27 @@ class WindowGrid:
         """Tokens of stage 3, and of a memory."""
         return (self.extent // 16) ** 2
 
+    @property
+    def blocks(self) -> 'WindowGrid':
+        """The blocks that memory attention conditions, much smaller than windows."""
+        across = self.extent // BLOCK
+        return WindowGrid(across, across, BLOCK, self.extent)
+
+    def blocks_of(self, windows: Iterable[int]) -> tuple[int, ...]:
+        """The blocks that these windows reach into."""
+        blocks = self.blocks
+        spans = []
+        for window in windows:
+            row, column = (each * self.side for each in divmod(window, self.columns))
+            spans += [
+                y * blocks.columns + x
+                for y in range(row // BLOCK, min(-(-(row + self.side) // BLOCK), blocks.rows))
+                for x in range(
+                    column // BLOCK, min(-(-(column + self.side) // BLOCK), blocks.columns)
+                )
+            ]
+        return tuple(sorted(set(spans)))
+
 
 @dataclass(frozen=True)
 class FramePlan:
@@ -40,7 +64,8 @@ class FramePlan:
     active     flat numbers of the windows that are computed, in row order
     reasons    one word for each of them
     treatment  what the others get: 'shortcut' (learnt, or else the identity)
-    queries    windows whose tokens are conditioned on memory, None for all
+    queries    for each target, oldest first, the blocks whose tokens are conditioned on its
+               memory (numbers in `grid.blocks`); None for all, of one target or of every one
     keep       tokens that are read of each older memory, None for all
     refresh    those of `active` that only their age brought there
     """
@@ -50,7 +75,7 @@ class FramePlan:
     active: tuple[int, ...]
     reasons: tuple[str, ...]
     treatment: str = 'shortcut'
-    queries: tuple[int, ...] | None = None
+    queries: tuple[tuple[int, ...] | None, ...] | None = None
     keep: int | None = None
     refresh: tuple[int, ...] = ()
 
@@ -67,14 +92,16 @@ class FramePlan:
     def from_dict(cls, values: Mapping[str, Any]) -> 'FramePlan':
         """The plan that `as_dict` gave. Raises ConfigError when a field is missing or unknown."""
         try:
-            fields: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in values.items()
-            }
+            fields: dict[str, Any] = {name: _frozen(value) for name, value in values.items()}
             fields['grid'] = WindowGrid(**values['grid'])
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ConfigError(f'not a frame plan: {error}') from error
+
+
+def _frozen(value: Any) -> Any:
+    """Lists, as JSON has them, as the tuples they were."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def dense_plan(

@@ -67,9 +67,18 @@ def received(query: Tensor, key: Tensor) -> Tensor:
 
 
 def sample_queries(tokens: int, count: int, device: torch.device) -> Tensor:
-    """`count` query numbers spread evenly over the image (all of them when there are fewer)."""
+    """`count` query numbers spread evenly over the image (all of them when there are fewer).
+
+    Over a part of it, whose tokens make no square, evenly in their order.
+    """
     side = round(tokens**0.5)
-    across = min(side, round(count**0.5))
-    steps = ((torch.arange(across, device=device) + 0.5) * side / across).long()
-    numbers: Tensor = steps[:, None] * side + steps[None]
+    if side * side != tokens:
+        return _steps(tokens, min(tokens, count), device)
+    rows = _steps(side, min(side, round(count**0.5)), device)
+    numbers: Tensor = rows[:, None] * side + rows[None]
     return numbers.flatten()
+
+
+def _steps(length: int, count: int, device: torch.device) -> Tensor:
+    """The middles of `count` equal parts of `length` numbers."""
+    return ((torch.arange(count, device=device) + 0.5) * length / count).long()

@@ -39,7 +39,7 @@ class Segmentation:
         return [Segmentation(*part) for part in parts]
 
 
-def named_outputs(outputs: tuple[Tensor, ...]) -> Segmentation:
+def named_outputs(outputs: tuple[Tensor, ...], looks: Looks | None = None) -> Segmentation:
     """Name what SAM2's heads return; the score is that of the mask that was chosen."""
     candidates, _, scores, logits, full_logits, pointer, object_logit = outputs
     return Segmentation(
@@ -50,4 +50,5 @@ def named_outputs(outputs: tuple[Tensor, ...]) -> Segmentation:
         pointer=pointer,
         candidates=candidates,
         candidate_scores=scores.float(),
+        looks=looks,
     )

@@ -40,11 +40,13 @@ def davis_markdown(scores: Scores) -> str:
                 *(f'{value:.3f}' for value in (score.jf, score.j, score.f)),
                 '-' if score.iou_to_exact is None else f'{score.iou_to_exact:.3f}',
                 _percent(score.active_realised),
+                _percent(score.queries_realised),
                 '-' if score.ms_per_frame is None else f'{score.ms_per_frame:.0f}',
                 _against(name, apart[name]),
             ]
         )
-    headings = ['mode', 'J&F', 'J', 'F', 'IoU to exact', 'windows computed', 'ms a frame']
+    shares = ['windows computed', 'image conditioned']
+    headings = ['mode', 'J&F', 'J', 'F', 'IoU to exact', *shares, 'ms a frame']
     by_clip = [
         [clip, *(f'{combine([clips[clip]]).jf:.3f}' for clips in scores.values())]
         for clip in next(iter(scores.values()))

@@ -71,6 +71,11 @@ _TRACKED: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ('smr', "all windows, the paper's memory", {'mode': 'smr'}),
     ('paper', "the paper's windows and memory", {'mode': 'paper'}),
     (MONITORED, 'paper, with the scene monitor on', {'mode': 'paper', 'monitor': True}),
+    (
+        'paper_queries',
+        'that, and only what is near a target conditioned on its memory',
+        {'mode': 'paper', 'monitor': True, 'query_sparse': True},
+    ),
 )
 
 

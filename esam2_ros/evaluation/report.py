@@ -19,8 +19,20 @@ from esam2_ros.evaluation.results import ModeScore
 from esam2_ros.evaluation.results import combine
 from esam2_ros.evaluation.run import Scores
 
-_HEADINGS = ('mode', 'J&F', 'J', 'F', 'false masks', 'IoU to exact', 'ms', 'windows', 'points')
+_HEADINGS = (
+    'mode',
+    'J&F',
+    'J',
+    'F',
+    'false masks',
+    'IoU to exact',
+    'ms',
+    'windows',
+    'queries',
+    'points',
+)
 POINTS = (
+    'queries: share of the image conditioned on memory; '
     'points: hundredths of J&F above exact (or stock; a false cut: above paper_monitor) and their '
     '95 % interval, clips resampled.'
 )
@@ -106,6 +118,7 @@ def _cells(score: ModeScore, apart: Difference | None) -> list[str]:
         '-' if score.iou_to_exact is None else f'{score.iou_to_exact:.3f}',
         '-' if score.ms_per_frame is None else f'{score.ms_per_frame:.1f}',
         _percent(score.active_realised),
+        _percent(score.queries_realised),
         text_of(apart),
     ]
 

@@ -24,6 +24,7 @@ class ClipScore:
     timed_frames   frames without a prompt, which are timed
     ms_per_frame   mean wall time of those, from image to masks; None when there are none
     active         mean share of the encoder's windows computed on those; None for no encoder
+    queries        mean share of the image conditioned on memory on those; None for no tracker
     """
 
     objects: Mapping[int, ObjectScore]
@@ -31,6 +32,7 @@ class ClipScore:
     timed_frames: int
     ms_per_frame: float | None
     active: float | None
+    queries: float | None
 
     @property
     def dense_frames(self) -> float | None:
@@ -46,6 +48,7 @@ class ClipScore:
             'timed_frames': self.timed_frames,
             'ms_per_frame': self.ms_per_frame,
             'active': self.active,
+            'queries': self.queries,
         }
 
     @classmethod
@@ -60,6 +63,7 @@ class ClipScore:
             timed_frames=content['timed_frames'],
             ms_per_frame=content['ms_per_frame'],
             active=content['active'],
+            queries=content['queries'],
         )
 
 
@@ -77,6 +81,7 @@ class ModeScore:
     iou_to_exact: float | None
     ms_per_frame: float | None
     active_realised: float | None
+    queries_realised: float | None
 
 
 def combine(clips: Iterable[ClipScore]) -> ModeScore:
@@ -91,6 +96,7 @@ def combine(clips: Iterable[ClipScore]) -> ModeScore:
         iou_to_exact=_mean_iou(rows),
         ms_per_frame=mean_by_frame([(row.ms_per_frame, row.timed_frames) for row in rows]),
         active_realised=mean_by_frame([(row.active, row.timed_frames) for row in rows]),
+        queries_realised=mean_by_frame([(row.queries, row.timed_frames) for row in rows]),
     )
 
 

@@ -26,11 +26,13 @@ class Segmentation:
 
     labels  [height, width] uint8, 0 background, else the id of the target
     active  share of the encoder's windows that was computed, None where that means nothing
+    queries share of the image that was conditioned on memory, mean over targets; None without any
     result  what the tracker gave, for pictures; None for other methods
     """
 
     labels: LabelMap
     active: float | None = None
+    queries: float | None = None
     result: FrameResult | None = None
 
 

@@ -39,6 +39,7 @@ class _Tally:
         self._scorer = VideoScorer(frames)
         self._milliseconds: list[float] = []
         self._active: list[float] = []
+        self._queries: list[float] = []
         self._iou: dict[int, list[float]] = {}
 
     def step(self, image: NDArray[np.uint8], prompts: Mapping[int, Prompt]) -> LabelMap:
@@ -50,6 +51,8 @@ class _Tally:
             self._milliseconds.append(elapsed * 1e3)
             if segmentation.active is not None:
                 self._active.append(segmentation.active)
+            if segmentation.queries is not None:
+                self._queries.append(segmentation.queries)
         return segmentation.labels
 
     def score(self, labels: LabelMap, truth: LabelMap) -> None:
@@ -68,6 +71,7 @@ class _Tally:
             timed_frames=len(self._milliseconds),
             ms_per_frame=float(np.mean(self._milliseconds)) if self._milliseconds else None,
             active=float(np.mean(self._active)) if self._active else None,
+            queries=float(np.mean(self._queries)) if self._queries else None,
         )
 
 

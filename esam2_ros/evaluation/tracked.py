@@ -39,8 +39,13 @@ class TrackedSegmenter:
         for clip_id, prompt in prompts.items():
             self._clip_id[self._tracker.add(prompt)] = clip_id
         result = self._tracker.result or result
-        plan = result.plan
-        return Segmentation(self._labels(result), len(plan.active) / plan.grid.count, result)
+        grid, tokens = result.plan.grid, len(result.targets) * result.plan.grid.tokens
+        return Segmentation(
+            self._labels(result),
+            active=len(result.plan.active) / grid.count,
+            queries=result.memory.queries / tokens if tokens else None,
+            result=result,
+        )
 
     def _labels(self, result: FrameResult) -> LabelMap:
         ids = [self._clip_id[target.id] for target in result.targets]

@@ -47,6 +47,8 @@ class TrackerConfig:
     score_threshold       object score (logit) below which saliency windows are computed too
     keep_ratio            share of each older memory that sparse retrieval keeps
     saliency_queries      queries that score a memory's tokens
+    query_sparse          condition only what is near a target on its memory, in the modes that
+                          read old memories in part, with the monitor on
     batch_targets         all targets go through the model in one pass; None: on a GPU, a CPU is
                           faster one by one
     key_cache_bytes       what cached keys of all targets may take
@@ -80,6 +82,7 @@ class TrackerConfig:
     score_threshold: float = 5.0
     keep_ratio: float = 0.05
     saliency_queries: int = 256
+    query_sparse: bool = False
     batch_targets: bool | None = None
     key_cache_bytes: int = 256 * 1024 * 1024
     pack: ExactPack = field(default_factory=ExactPack)
@@ -128,6 +131,11 @@ class TrackerConfig:
             raise ConfigError(
                 f'cut_policy is {self.cut_policy!r}; allowed: {", ".join(CUT_POLICIES)}'
             )
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether frames may be conditioned in part."""
+        return self.query_sparse and Mode(self.mode).sparse_memory
 
     def rebuilds(self, other: 'TrackerConfig') -> list[str]:
         """The settings that keep a tracker from going on with `other` as it is built."""

@@ -11,6 +11,7 @@ from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.conditioning import Retrieval
 from esam2_ros.core.encoder import Features
 from esam2_ros.core.engine import Engine
+from esam2_ros.core.memory_attention import Opening
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.segmentation import Segmentation
@@ -57,6 +58,8 @@ class FramePath:
         on_cpu = engine.device.type == 'cpu'
         batched = config.batch_targets
         self._batched = not on_cpu if batched is None else batched
+        # Windows are chosen by where the decoder looked, among others.
+        self._watched = Mode(config.mode).routed or config.in_parts
         # Whether saliency is needed: on a GPU to find out would be a wait, to compute it is not.
         self._asks = on_cpu
 
@@ -71,6 +74,8 @@ class FramePath:
         retrieval = None
         if plan.keep is not None:
             retrieval = Retrieval(plan.keep, self._config.saliency_queries)
+        with clock.stage('memory'):
+            opening = self._engine.open(features, targets)
         size = len(targets) if self._batched else 1
         segmentations: list[Segmentation] = []
         clues: list[Clues] = []
@@ -78,7 +83,7 @@ class FramePath:
         for start in range(0, len(targets), size):
             batch = targets[start : start + size]
             use = self._add_use(use, batch, retrieval)
-            segmentation = self._track(features, batch, retrieval, clock)
+            segmentation = self._track(features, batch, retrieval, opening, clock)
             with clock.stage('mask'):
                 clues.append(self._clues(segmentation))
             segmentations += segmentation.split()
@@ -89,14 +94,14 @@ class FramePath:
         features: Features,
         batch: Sequence[Memories],
         retrieval: Retrieval | None,
+        opening: Opening | None,
         clock: StageClock,
     ) -> Segmentation:
         engine = self._engine
         with clock.stage('memory'):
-            conditioned = engine.condition(features, list(batch), retrieval)
+            conditioned = engine.condition(features, batch, retrieval, opening)
         with clock.stage('mask'):
-            watched = Mode(self._config.mode).routed
-            segmentation = engine.segment(features, conditioned, watched)
+            segmentation = engine.segment(features, conditioned, self._watched)
         with clock.stage('memory'):
             engine.memorise(features, segmentation, batch)
         return segmentation
@@ -120,9 +125,11 @@ class FramePath:
     def _add_use(
         self, use: MemoryUse, batch: Sequence[Memories], retrieval: Retrieval | None
     ) -> MemoryUse:
-        counts = [self._engine.conditioner.count(each, retrieval) for each in batch]
+        conditioner = self._engine.conditioner
+        counts = [conditioner.count_keys(each, retrieval) for each in batch]
         return MemoryUse(
             use.frames + sum(len(each.recall.frames) for each in batch),
+            use.queries + sum(map(conditioner.count_queries, batch)),
             use.keys_kept + sum(kept for kept, _ in counts),
             use.keys_total + sum(total for _, total in counts),
         )

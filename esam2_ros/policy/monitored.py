@@ -4,6 +4,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,17 +13,23 @@ from numpy.typing import NDArray
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.plan import dense_plan
+from esam2_ros.policy.budget import Allowance
 from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.monitor.values import MOVING
 from esam2_ros.policy.monitor.values import MotionClass
+from esam2_ros.policy.monitor.values import SceneView
 from esam2_ros.policy.routing import Evidence
+from esam2_ros.policy.routing import TargetEvidence
 from esam2_ros.policy.routing import kept_tokens
 from esam2_ros.policy.routing import object_windows
+from esam2_ros.policy.routing import salient_windows
 
 _STRIDE = 4  # model pixels a pixel of the small masks
 # A LOST target: every so many frames all windows, else this share of them in turn.
 _SEARCH_EVERY = 5
 _SEARCH_SHARE = 3
+# A low score is no reason to condition the background anew: measured, it raises no score.
+_CONDITIONED_IN_PART = ('', 'doubt')
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class MonitoredRouter:
 
     lost_after   frames out of view after which the whole image is searched in turns only
     doubt_logit  object score below which a target in view may be gone on the next frame, logit
+    query_sparse whether only what is near a target is conditioned on its memory
     """
 
     mode: Mode
@@ -38,6 +46,7 @@ class MonitoredRouter:
     score_threshold: float
     lost_after: int
     doubt_logit: float = 2.5
+    query_sparse: bool = False
 
     def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
         """All windows where the last frame says nothing of this one; else the masks, moved."""
@@ -48,20 +57,19 @@ class MonitoredRouter:
         if self.mode.sparse_memory:
             keep = kept_tokens(grid, allowance.keep_ratio)
         whole = self._whole(evidence)
-        if whole and allowance.careful:
-            keep = None  # as in `exact`: nothing is left out where something is at stake
-        if whole or not self.mode.routed:
-            return dense_plan(grid, self.mode, whole or 'dense', keep)
+        queries = None
+        if self.query_sparse and whole in _CONDITIONED_IN_PART:
+            queries = tuple(self._queries(grid, target, evidence) for target in evidence.targets)
+        if whole:
+            # As in `exact`: nothing is left out where something is at stake.
+            kept = None if allowance.careful else keep
+            return replace(dense_plan(grid, self.mode, whole, kept), queries=queries)
+        if not self.mode.routed:
+            return replace(dense_plan(grid, self.mode, 'dense', keep), queries=queries)
         why = object_windows(evidence, self.saliency_mass, self.score_threshold)
         reason = 'motion' if view.motion_class in MOVING else 'margin'
         for target in evidence.targets:
-            if target.drawn is None:
-                continue
-            reach = allowance.margin_px
-            if view.motion_class in MOVING:
-                reach += math.ceil(math.hypot(*target.motion))
-            moved = grown_windows(grid, target.drawn, target.motion, reach)
-            for window in moved:
+            for window in _near(grid, target, view, allowance):
                 why.setdefault(window, reason)
         if any(target.absent >= self.lost_after for target in evidence.targets):
             for window in _turn(grid.count, evidence.frame, _SEARCH_SHARE):
@@ -72,7 +80,29 @@ class MonitoredRouter:
         why.update(dict.fromkeys(refresh, 'refresh'))
         active = tuple(sorted(why))
         reasons = tuple(why[window] for window in active)
-        return FramePlan(self.mode, grid, active, reasons, keep=keep, refresh=refresh)
+        return FramePlan(
+            self.mode, grid, active, reasons, queries=queries, keep=keep, refresh=refresh
+        )
+
+    def _queries(
+        self, grid: WindowGrid, target: TargetEvidence, evidence: Evidence
+    ) -> tuple[int, ...] | None:
+        """Blocks conditioned for one target: near it, and some in turn; None for all.
+
+        All for a target that is not in view, or on its way out of it.
+        """
+        view, allowance = evidence.view, evidence.allowance
+        if view is None or allowance is None or target.absent:
+            return None
+        near = _near(grid.blocks, target, view, allowance)
+        if not near:
+            return None
+        salient: tuple[int, ...] = ()
+        if target.saliency is not None and target.object_logit < self.score_threshold:
+            salient = salient_windows(target.saliency, self.saliency_mass)
+        start, quota = evidence.frame * allowance.refresh_windows, allowance.refresh_windows
+        turn = ((start + i) % grid.count for i in range(quota))
+        return tuple(sorted({*near, *grid.blocks_of({*salient, *turn})}))
 
     def _whole(self, evidence: Evidence) -> str:
         """Why everything is computed; empty when it is not."""
@@ -95,6 +125,18 @@ class MonitoredRouter:
         # Windows that are not computed lower the score: near zero that decides.
         unsure = (t.object_logit < self.doubt_logit for t in evidence.targets if not t.absent)
         return 'doubt' if any(unsure) else ''
+
+
+def _near(
+    grid: WindowGrid, target: TargetEvidence, view: SceneView, allowance: Allowance
+) -> tuple[int, ...]:
+    """Windows within the margin of where a target's mask has gone; none without a mask."""
+    if target.drawn is None:
+        return ()
+    reach = allowance.margin_px
+    if view.motion_class in MOVING:
+        reach += math.ceil(math.hypot(*target.motion))
+    return grown_windows(grid, target.drawn, target.motion, reach)
 
 
 def grown_windows(

@@ -13,8 +13,10 @@ from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.encoder import Features
 from esam2_ros.core.engine import Engine
 from esam2_ros.core.memory import MemoryBank
+from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import idle_plan
 from esam2_ros.core.segmentation import Segmentation
+from esam2_ros.errors import ConfigError
 from esam2_ros.policy.clock import StageClock
 from esam2_ros.policy.config import TrackerConfig
 from esam2_ros.policy.events import EventKind
@@ -79,6 +81,7 @@ class Pipeline:
                 config.score_threshold,
                 config.lost_after_frames,
                 config.doubt_logit,
+                config.in_parts,
             )
         self._evidence: tuple[TargetEvidence, ...] = before._evidence if before else ()
         self.prompted: int = before.prompted if before else 0  # frame of the newest prompt
@@ -125,10 +128,7 @@ class Pipeline:
         tracked, features, events = _NOTHING, None, list(sight.events)
         if targets:
             plan = self._planner.plan(self._engine.grid, self._ask(frame.index, targets))
-            memories = [
-                Memories(each.bank, each.bank.recall(each.next_at), each.next_at)
-                for each in targets
-            ]
+            memories = self._memories(targets, plan)
             with self._engine.precision():
                 with clock.stage('encode'):
                     active = None if plan.is_dense else plan.active
@@ -171,6 +171,27 @@ class Pipeline:
             target = Memories(bank, bank.recall(at), at)
             (segmentation,) = self._path.track(each, [target], plan, StageClock()).segmentations
         return segmentation
+
+    def _memories(self, targets: Sequence[Target], plan: FramePlan) -> list[Memories]:
+        """What each target brings to memory attention."""
+        if plan.queries is not None and not self._config.in_parts:
+            raise ConfigError(
+                'the plan conditions parts of the image; needed: query_sparse, smr or paper'
+            )
+        queries = (None,) * len(targets) if plan.queries is None else plan.queries
+        if len(queries) != len(targets):
+            raise ConfigError(
+                f'the plan has queries of {len(queries)} targets; tracked: {len(targets)}'
+            )
+        for target in targets:
+            if not self._config.in_parts:
+                target.cache = None
+            elif target.cache is None:
+                target.cache = self._engine.new_cache()
+        return [
+            Memories(each.bank, each.bank.recall(each.next_at), each.next_at, each.cache, blocks)
+            for each, blocks in zip(targets, queries, strict=True)
+        ]
 
     def _ask(self, index: int, targets: Sequence[Target]) -> Evidence:
         since = index - self.prompted

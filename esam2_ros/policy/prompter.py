@@ -45,8 +45,8 @@ class Prompter:
         bank = self._engine.new_bank(banks)
         with self._engine.precision():
             features = self._features(past)
-            segmentation = self._engine.segment_first(features, prompt, size)
-            self._engine.memorise_prompt(features, segmentation, bank, 0)
+            segmentation = self._engine.prompting.segment_first(features, prompt, size)
+            self._engine.prompting.memorise(features, segmentation, bank, 0)
             segmentation = self._catch_up(bank, segmentation, later, 0)
         target = Target(target_id, prompt.label, bank, segmentation, prompt, past.index)
         for at, each in enumerate([past, *later]):
@@ -92,9 +92,11 @@ class Prompter:
         bank.drop_anchors()
         with engine.precision():
             features = self._features(past)
-            segmentation = engine.segment_again(features, prompt, size, bank, index, previous)
+            segmentation = engine.prompting.segment_again(
+                features, prompt, size, bank, index, previous
+            )
             keep = self._config.refine_is_prompt or bank.holds_prompt(index)
-            write = engine.memorise_prompt if keep else engine.memorise_correction
+            write = engine.prompting.memorise if keep else engine.prompting.memorise_correction
             write(features, segmentation, bank, index)
             return self._catch_up(bank, segmentation, later, index)
 

@@ -64,12 +64,14 @@ class MemoryUse:
     """Memories the frame was conditioned on, summed over targets.
 
     frames      spatial memories recalled
+    queries     tokens of the image that were conditioned on memory
     keys_kept   memory tokens attended to
     keys_total  memory tokens the recalled frames hold
     bytes       of all banks and the prompt history together
     """
 
     frames: int = 0
+    queries: int = 0
     keys_kept: int = 0
     keys_total: int = 0
     bytes: int = 0

@@ -144,25 +144,48 @@ def object_windows(evidence: Evidence, mass: float, threshold: float) -> dict[in
 class ForcedRouter:
     """A fixed share of windows, contiguous and moved every frame: for measuring speed."""
 
-    def __init__(self, mode: Mode | str, share: float, keep_ratio: float = 0.05) -> None:
-        """`share` 0..1 is rounded up to whole windows; `keep_ratio` as in PaperRouter."""
-        if not 0 < share <= 1:
-            raise ConfigError(f'active share is {share}; allowed: above 0, to 1')
+    def __init__(
+        self,
+        mode: Mode | str,
+        share: float,
+        keep_ratio: float = 0.05,
+        queries: float | None = None,
+    ) -> None:
+        """Shares above 0, to 1, are rounded up to whole windows and blocks.
+
+        `share`: of the windows that are computed; `queries`: of the blocks that are conditioned
+        for each target, another part for each; None for all. `keep_ratio` as in PaperRouter.
+        """
+        for name, value in (('active', share), ('query', queries)):
+            if value is not None and not 0 < value <= 1:
+                raise ConfigError(f'{name} share is {value}; allowed: above 0, to 1')
         self._mode = Mode(mode)
         self._share = share
         self._keep_ratio = keep_ratio
+        self._query_share = queries
         self._frame = 0
 
     def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
         """The next block of windows in row order, around the end."""
         keep = kept_tokens(grid, self._keep_ratio) if self._mode.sparse_memory else None
-        if not self._mode.routed:
-            return dense_plan(grid, self._mode, 'forced', keep)
-        count = math.ceil(round(self._share * grid.count, 9))
-        start = self._frame * count % grid.count
+        share = self._share if self._mode.routed else 1.0
+        active = _part(grid, share, self._frame)
+        queries = None
+        if self._query_share is not None and evidence.targets:
+            queries = tuple(
+                _part(grid.blocks, self._query_share, self._frame + i)
+                for i in range(len(evidence.targets))
+            )
         self._frame += 1
-        active = tuple(sorted((start + i) % grid.count for i in range(count)))
-        return FramePlan(self._mode, grid, active, ('forced',) * count, keep=keep)
+        reasons = ('forced',) * len(active)
+        return FramePlan(self._mode, grid, active, reasons, queries=queries, keep=keep)
+
+
+def _part(grid: WindowGrid, share: float, number: int) -> tuple[int, ...]:
+    """The part of that number, of a share of the windows, in row order, around the end."""
+    count = math.ceil(round(share * grid.count, 9))
+    start = number * count % grid.count
+    return tuple(sorted((start + i) % grid.count for i in range(count)))
 
 
 class ReplayedRouter:

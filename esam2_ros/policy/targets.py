@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from esam2_ros.core.attention_cache import AttentionCache
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.prompts import Prompt
 from esam2_ros.core.segmentation import Segmentation
@@ -35,7 +36,8 @@ class Target:
     `at` is the newest frame's index in the bank; with `committed` False that frame is not
     remembered and the next one takes its place. `prompt` and `prompt_frame` are the newest prompt
     and the frame it was on; `log` tells which frame is where in the bank. `drawn` is the newest
-    mask [S/4, S/4] on the host, None before it was shown.
+    mask [S/4, S/4] on the host, None before it was shown. `cache` is there while frames may be
+    conditioned in part.
     """
 
     id: int
@@ -52,6 +54,12 @@ class Target:
     age_frames: int = 0
     frames_since_seen: int = 0
     drawn: NDArray[np.bool_] | None = None
+    cache: AttentionCache | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its memory and of its cache."""
+        return self.bank.nbytes + (0 if self.cache is None else self.cache.nbytes)
 
     @property
     def next_at(self) -> int:

@@ -132,9 +132,8 @@ class StreamingTracker:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of all memory banks and of the frames kept for late prompts."""
-        banks = sum(target.bank.nbytes for target in self._targets.values())
-        return banks + self._history.nbytes
+        """Bytes of all memory banks and caches, and of the frames kept for late prompts."""
+        return sum(target.nbytes for target in self._targets.values()) + self._history.nbytes
 
     def step(self, image: NDArray[np.uint8], stamp: int | None = None) -> FrameResult:
         """Track every target on the next image.

@@ -171,6 +171,9 @@ def _run_node(
             player = stack.enter_context(
                 Player(settings.namespace, topic.msgtype, take, check, options.timeout_s)
             )
+            # Before the player leaves: once, one that left a node that was still talking to it
+            # ended with a segmentation fault inside Fast DDS.
+            stack.callback(node.stop)
             with _interruptible(log), interrupt.held():
                 player.start_node()
                 images = checked(read_images(bag, topic, options.frames), topic)

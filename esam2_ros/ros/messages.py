@@ -121,6 +121,8 @@ def stats_message(header: Header, result: FrameResult, passage: Passage) -> Fram
         windows_refresh=_count(plan, _REFRESH),
         windows_active=len(plan.active),
         memory_frames=memory.frames,
+        memory_queries=memory.queries,
+        memory_queries_total=len(result.targets) * plan.grid.tokens,
         memory_keys_kept=memory.keys_kept,
         memory_keys_total=memory.keys_total,
         memory_bytes=memory.bytes,

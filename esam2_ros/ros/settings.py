@@ -129,6 +129,13 @@ class Settings:
         high=1.0,
         dynamic=True,
     )
+    query_sparse: bool = parameter(
+        False,
+        'memory.query_sparse',
+        'Condition only what is near a target on its memory, in the modes smr and paper, while'
+        ' motion.enabled.',
+        dynamic=True,
+    )
     min_iou: float = parameter(
         0.3,
         'memory.min_iou',

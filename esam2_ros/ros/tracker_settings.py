@@ -19,6 +19,7 @@ def tracker_config(settings: Settings) -> TrackerConfig:
         saliency_mass=settings.saliency_mass,
         score_threshold=settings.score_threshold,
         keep_ratio=settings.keep_ratio,
+        query_sparse=settings.query_sparse,
         monitor=settings.motion_enabled,
         motion=MonitorConfig(
             cut_difference=settings.cut_threshold,

@@ -133,8 +133,8 @@ class _DenseRun:
         features = engine.encode(engine.normalise(pixels))
         size = (pixels.shape[1], pixels.shape[0])
         for prompt, bank in zip(prompts, self._banks, strict=True):
-            segmentation = engine.segment_first(features, prompt, size)
-            engine.memorise_prompt(features, segmentation, bank, 0)
+            segmentation = engine.prompting.segment_first(features, prompt, size)
+            engine.prompting.memorise(features, segmentation, bank, 0)
 
     def plan(self) -> tuple[int, ...]:
         """The windows of the next frame by the published rule."""

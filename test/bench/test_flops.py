@@ -22,6 +22,7 @@ from esam2_ros.core.models import build_model
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.errors import ConfigError
+from esam2_ros.policy.routing import ForcedRouter
 
 GIGA = 1e9
 MEMORIES, POINTERS = 7, 16
@@ -149,13 +150,23 @@ def test_small_values_alone():
     assert sum(parts.values()) / GIGA == pytest.approx(422 - output, abs=0.5)
 
 
-@pytest.mark.parametrize('mode', ['stock', 'exact', 'smr'])
-def test_a_tracked_frame(mode):
+@pytest.mark.parametrize(
+    ('mode', 'queries', 'targets'),
+    [('stock', None, 2), ('exact', None, 2), ('smr', None, 2), ('smr', 0.25, 2), ('smr', 0.5, 1)],
+)
+def test_a_tracked_frame(mode, queries, targets):
     """What the tracker really multiplies in steady state, oneDNN off: the counter misses it."""
-    size, targets = 256, 2
+    size = 256
     pack = NOTHING if mode == 'stock' else ExactPack(onednn=False)
-    config = TrackerConfig(mode=mode, pack=pack, dtype='float32', batch_targets=True)
-    tracker = StreamingTracker(sharpen(build_model('compact', size, seed=0)), config)
+    config = TrackerConfig(
+        mode=mode,
+        pack=pack,
+        dtype='float32',
+        batch_targets=True,
+        query_sparse=queries is not None,
+    )
+    router = ForcedRouter(mode, 1.0, queries=queries)
+    tracker = StreamingTracker(sharpen(build_model('compact', size, seed=0)), config, router)
     video = MadeVideo(size, targets)
     tracker.step_tensor(video.frame(0))
     for prompt in video.prompts():
@@ -165,7 +176,7 @@ def test_a_tracked_frame(mode):
     frame = counted(tracker.step_tensor, video.frame(MEMORIES))
     # All memories are held by now, and as many pointers.
     shape = replace(shape_named('compact'), pointers=MEMORIES)
-    ours = frame_cost(shape, Work(size, mode=mode, targets=targets))
+    ours = frame_cost(shape, Work(size, mode=mode, targets=targets, queries=queries))
     assert ours.total == pytest.approx(frame, rel=2e-3)
 
 
@@ -196,6 +207,26 @@ def test_all_windows_and_all_keys_are_the_exact_mode():
     assert paper.keys == exact.keys
     retrieval = paper.memory_attention['retrieval']
     assert paper.total == exact.total + retrieval
+
+
+def test_a_quarter_of_the_queries_by_hand():
+    """Keys of the newest memory and the first layer's opening are the parts that stay."""
+    whole, part = cost('tiny', 1024, 'smr'), cost('tiny', 1024, 'smr', queries=0.25)
+    assert (whole.queries, part.queries) == (4096, 1024)
+    before, after = whole.memory_attention, part.memory_attention
+    for name in ('cross_scores', 'cross_values', 'mlp', 'self_attention'):
+        assert after[name] * 4 == before[name]
+    kept = (before['projections'] - after['projections']) / 2
+    # Of 3 C x C products the opening keeps all tokens; all others have a quarter.
+    rest = (2 + 5 * 3) * 256**2 + 4 * 64 * 256
+    assert kept == 3 * 1024 * rest
+    assert cost('tiny', 1024, 'exact', queries=0.25) == cost('tiny', 1024, 'exact')
+
+
+def test_eight_targets_that_fill_a_quarter_each_cost_little_more_than_two():
+    one, eight = (cost('tiny', 1024, 'smr', queries=0.25, targets=n) for n in (1, 8))
+    assert eight.total / one.total < 2.7
+    assert cost('tiny', 1024, 'smr', targets=8).total / cost('tiny', 1024, 'smr').total > 3.5
 
 
 def test_without_tricks_exact_is_stock():
@@ -231,6 +262,7 @@ def test_the_encoder_is_shared_by_targets(mode):
         ({'memories': 8}, 'memories is 8; allowed: 1 to 7'),
         ({'targets': 0}, 'targets is 0; allowed: 1 to 254'),
         ({'active': 0.0}, 'active is 0.0; allowed: above 0'),
+        ({'queries': 1.1}, 'queries is 1.1; allowed: above 0, up to 1'),
     ],
 )
 def test_refusals(change, message):

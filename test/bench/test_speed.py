@@ -112,6 +112,7 @@ def test_difference():
         ({'mode': 'swr', 'memories': 3, 'active': 0.25}, 3, 3 * 256),
         ({'mode': 'smr', 'memories': 7, 'targets': 2}, 9, 2 * 256 + 5 * 12),
         ({'mode': 'paper', 'memories': 3, 'active': 0.34, 'ablate': TRICKS}, 4, 2 * 256 + 12),
+        ({'mode': 'smr', 'memories': 3, 'targets': 2, 'queries': 0.25}, 9, 2 * 256 + 12),
     ],
     ids=lambda value: value['mode'] if isinstance(value, dict) else None,
 )
@@ -121,6 +122,7 @@ def test_a_job(settings, windows, keys):
     memories = settings['memories']
     pointers = 4 * (memories + 1)  # the second timed frame recalls one pointer more
     assert (result.keys, result.keys_total) == (keys + pointers, memories * 256 + pointers)
+    assert result.queries == (64 if 'queries' in settings else 256)
     assert len(result.pairs) == 2
     for pair in result.pairs:
         assert 0.1 < pair.ratio < 10
@@ -158,6 +160,8 @@ def test_a_bug_would_show(monkeypatch):
         ({'targets': 17}, 'targets is 17; allowed: 1 to 16'),
         ({'frames': 0}, 'frames is 0; allowed: 1 to 10000'),
         ({'active': 1.5}, 'active is 1.5; allowed: above 0'),
+        ({'mode': 'smr', 'queries': 0.0}, 'queries is 0.0; allowed: above 0'),
+        ({'mode': 'exact', 'queries': 0.5}, 'queries is 0.5 in mode exact; allowed: in smr, paper'),
     ],
 )
 def test_refusals(change, message):

@@ -66,11 +66,13 @@ def test_markdown(root, tmp_path, capsys):
     assert main.run([*arguments, *out]) == 0
     modes, clips = capsys.readouterr().out.strip().split('\n\n')
     assert modes.splitlines()[:2] == [
-        '| mode | J&F | J | F | IoU to exact | windows computed | ms a frame | points (95 %) |',
-        '|---|---|---|---|---|---|---|---|',
+        '| mode | J&F | J | F | IoU to exact | windows computed | image conditioned | ms a frame |'
+        ' points (95 %) |',
+        '|---|---|---|---|---|---|---|---|---|',
     ]
     cells = [cell.strip() for cell in modes.splitlines()[2].split('|')[1:-1]]
-    assert (cells[0], cells[2], cells[4:6], cells[7]) == ('`copy_first`', '0.620', ['-', '-'], '-')
+    assert (cells[0], cells[2], cells[8]) == ('`copy_first`', '0.620', '-')
+    assert cells[4:7] == ['-'] * 3
     assert clips.splitlines()[:2] == ['| clip | `copy_first` |', '|---|---|']
     assert [line.split('|')[1].strip() for line in clips.splitlines()[2:]] == ['changing', 'moving']
 

@@ -190,16 +190,18 @@ class Uploads(TorchDispatchMode):
         return out
 
 
+@pytest.mark.parametrize('parts', [False, True])
 @pytest.mark.parametrize('retrieval', [None, Retrieval(12, 64)])
 @pytest.mark.parametrize(
     ('name', 'tricks'), [('compact', True), ('tiny', True), ('compact', False)]
 )
-def test_the_frame_path_looks_at_no_value(name, tricks, retrieval):
+def test_the_frame_path_looks_at_no_value(name, tricks, retrieval, parts):
     """Meta tensors have none: `item`, `nonzero`, a mask as index or an `if` would raise."""
     side = 256
     model = on_meta(build_model(name, side))
     engine = Engine(model, dtype=torch.float32, pack=None if tricks else NOTHING, key_bytes=1 << 30)
     banks = [engine.new_bank() for _ in range(2)]
+    caches = [engine.new_cache() if parts else None for _ in banks]
     for index, bank in enumerate(banks):
         memory = torch.zeros(engine.grid.tokens, 64 if name == 'tiny' else 32, device='meta')
         bank.write_prompt(index, memory, torch.zeros(model.hidden_dim, device='meta'))
@@ -208,15 +210,23 @@ def test_the_frame_path_looks_at_no_value(name, tricks, retrieval):
         active = None if frame == 4 else [0, 3]
         with Uploads() as uploads, engine.precision():
             features = engine.encode(engine.normalise(pixels), active)
-            batch = [Memories(bank, bank.recall(frame), frame) for bank in banks]
-            conditioned = engine.condition(features, batch, retrieval)
+            blocks = [(0, 5, 9), (3,)] if frame > 2 else [None, None]
+            batch = [
+                Memories(bank, bank.recall(frame), frame, cache, chosen)
+                for bank, cache, chosen in zip(banks, caches, blocks, strict=True)
+            ]
+            opening = engine.open(features, batch)
+            conditioned = engine.condition(features, batch, retrieval, opening)
             segmentation = engine.segment(features, conditioned, watched=True)
             engine.memorise(features, segmentation, batch)
             shares = engine.saliency(segmentation.looks)
             touched = engine.touched(segmentation)
         assert touched.shape == shares.shape == (2, engine.grid.count)
         table = 0 if active is None else 2 * 2 * engine.encoder.windows.window**2
+        # The tokens of three blocks for each target; `open` and `condition` both ask for them.
+        index = 2 * 3 * 16 if parts and frame > 2 and (tricks or retrieval) else 0
         sizes = [side * side * 3, table, *(len(each.recall.pointers) for each in batch)]
+        sizes += [index] * (1 + (opening is not None))
         assert sorted(uploads.host.elements()) == sorted(size for size in sizes if size)
 
 
@@ -240,12 +250,39 @@ def test_warming_up_records_every_shape_and_rehearses(model, dtype):
             wanted[active] = maps(engine.encode(image(), active))
     engine._prepare(capture, targets=2)
     assert engine.encoder._graphs.keys == ('dense', *engine.encoder.buckets)
-    assert capture.replayed == 2  # the rehearsals
+    # Of the rehearsals: the encoder once, the decoder twice, the memory encoder once.
+    assert capture.replayed == 2 * 4
+    recorded = capture.recorded
+    assert recorded == len(engine.encoder.buckets) + 1 + 2 * 3
     with engine.precision():
         for active, free in wanted.items():
             for one, other in zip(maps(engine.encode(image(), active)), free, strict=True):
                 assert relative(one.float(), other.float()) < 1e-6
-    assert capture.recorded == len(engine.encoder.buckets) + 1
+    assert capture.recorded == recorded
+
+
+@pytest.mark.parametrize('watched', [False, True])
+def test_recorded_heads_are_those_that_were_not(model, watched):
+    """Masks, memories and where the decoder looked, for as many targets as were rehearsed."""
+    plain, fast, capture = Engine(model), Engine(model), Replayer()
+    fast._prepare(capture, targets=2)
+    features = plain.encode(image())
+    for targets in (1, 2, 3):
+        generator = torch.Generator().manual_seed(targets)
+        conditioned = torch.randn(targets, 128, 20, 20, generator=generator)
+        before = capture.replayed
+        one, other = (each.segment(features, conditioned, watched) for each in (plain, fast))
+        for name in ('logits', 'score', 'object_logit', 'pointer', 'candidates'):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+        assert (one.looks is None) == (other.looks is None) == (not watched)
+        if watched:
+            assert torch.equal(plain.saliency(one.looks), fast.saliency(other.looks))
+        memories = [
+            engine.heads.memory(features, one.full_logits, one.object_logit)
+            for engine in (plain, fast)
+        ]
+        assert torch.equal(*memories)
+        assert capture.replayed == before + 2 * (targets < 3)
 
 
 # --- on a GPU

@@ -40,10 +40,12 @@ def plan(
     frame=7,
     logit=8.0,
     rapid=False,
+    query_sparse=False,
+    saliency=None,
     **evidence,
 ):
     drawn = mask(240, 240) if drawn is None else drawn
-    target = TargetEvidence(logit, (CENTRE,), None, drawn, motion, absent)
+    target = TargetEvidence(logit, (CENTRE,), saliency, drawn, motion, absent)
     values = {
         'since_prompt': 9,
         'frame': frame,
@@ -52,7 +54,7 @@ def plan(
         'allowance': Allowance(0, 0.05, 16),
         **evidence,
     }
-    router = MonitoredRouter(Mode.PAPER, 0.7, 5.0, LOST)
+    router = MonitoredRouter(Mode.PAPER, 0.7, 5.0, LOST, query_sparse=query_sparse)
     return router.plan(GRID, Evidence((target,), **values))
 
 
@@ -189,3 +191,62 @@ def test_dense_modes_stay_dense(mode):
     router = MonitoredRouter(Mode(mode), 0.7, 5.0, LOST)
     evidence = Evidence((target,), 9, 7, SceneView(), allowance=Allowance(1, 0.05, 16))
     assert router.plan(GRID, evidence).is_dense
+
+
+# --- memory attention near the targets only
+
+PANNED = {19, 20, 21, 27, 28, 29, 35, 36, 37}
+
+
+@pytest.mark.parametrize(
+    ('change', 'blocks'),
+    [
+        ({}, {27}),  # 8 x 8 blocks of 64 px, the mask's is 192..256
+        ({'drawn': mask(224, 250)}, {27, 28}),
+        ({'kind': MotionClass.PAN, 'motion': (64.0, 0.0)}, PANNED),  # within 80 px
+        # The encoder then computes all its windows.
+        ({'logit': 2.4}, {27}),
+        # Where the decoder looked, if it was unsure: window 0 is of blocks 0, 1, 8, 9.
+        ({'logit': 4.0, 'saliency': (0.9, *[0.0] * 34, 0.1)}, {0, 1, 8, 9, 27}),
+        ({'saliency': (0.9, *[0.0] * 34, 0.1)}, {27}),
+        # Two windows a frame in turn: 14 and 15 reach over blocks of three columns each.
+        ({'allowance': Allowance(2, 0.05, 16)}, {27, 28, 29, 35, 36, 37}),
+    ],
+)
+def test_conditioned_are_the_blocks_near_a_target_and_some_in_turn(change, blocks):
+    assert plan(query_sparse=True, **{'drawn': mask(224, 224), **change}).queries == (
+        tuple(sorted(blocks)),
+    )
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'kind': MotionClass.CUT},
+        {'since_prompt': 1},
+        {'jumped': True},
+        {'absent': 1},
+        {'rapid': True},
+        {'absent': LOST, 'frame': 10},
+    ],
+)
+def test_everything_is_conditioned_where_the_last_frame_says_nothing(change):
+    assert plan(query_sparse=True, **change).queries is None
+
+
+def test_a_target_that_is_searched_is_conditioned_everywhere():
+    assert plan(query_sparse=True, absent=LOST).queries == (None,)
+    assert plan(query_sparse=True, drawn=np.zeros((128, 128), bool)).queries == (None,)
+
+
+def test_each_target_has_windows_of_its_own():
+    targets = tuple(TargetEvidence(8.0, (), None, mask(32, column)) for column in (32, 224, 416))
+    evidence = Evidence(targets, 9, 7, SceneView(), allowance=Allowance(0, 0.05, 16))
+    router = MonitoredRouter(Mode.SMR, 0.7, 5.0, LOST, query_sparse=True)
+    chosen = router.plan(GRID, evidence)
+    assert chosen.is_dense
+    assert chosen.queries == ((0,), (3,), (6,))
+
+
+def test_unless_asked_for_everything_is_conditioned():
+    assert plan().queries is None

@@ -2,6 +2,7 @@
 """The published rule, and plans that are logged and replayed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -105,8 +106,20 @@ def test_forced_windows_are_rounded_up_and_move(share, count):
     assert count == 9 or plans[0].active != plans[1].active
 
 
+def test_forced_queries_are_other_blocks_for_each_target():
+    router = ForcedRouter('smr', 0.25, queries=0.25)
+    targets = (TargetEvidence(8.0, ()),) * 3
+    assert router.plan(GRID, Evidence((), 0)).queries is None  # nothing was tracked yet
+    first, second = (router.plan(GRID, Evidence(targets, 9)).queries for _ in range(2))
+    assert [len(blocks) for blocks in first] == [4, 4, 4]  # of 16
+    assert len(set(first)) == 3
+    assert first != second
+    with pytest.raises(ConfigError, match=r'query share is 1\.5; allowed: above 0, to 1'):
+        ForcedRouter('smr', 0.25, queries=1.5)
+
+
 def test_a_plan_survives_json():
-    chosen = plan((UNSURE, (4,), PEAKED))
+    chosen = replace(plan((UNSURE, (4,), PEAKED)), queries=((1, 2), None))
     assert FramePlan.from_dict(json.loads(json.dumps(chosen.as_dict()))) == chosen
     with pytest.raises(ConfigError, match='not a frame plan'):
         FramePlan.from_dict({'mode': 'paper'})

@@ -183,13 +183,13 @@ def test_clicks_on_a_frame_add_up(model):
     """Two clicks one after the other are two clicks for the decoder, not the last one alone."""
     seen = []
     tracker = StreamingTracker(model)
-    decode = tracker._engine._decode
+    decode = tracker._engine.prompting._decode
 
-    def spy(*args, points=None, **kwargs):
+    def spy(features, conditioned, points, **kwargs):
         seen.append(points[1].tolist()[0])
-        return decode(*args, points=points, **kwargs)
+        return decode(features, conditioned, points, **kwargs)
 
-    tracker._engine._decode = spy
+    tracker._engine.prompting._decode = spy
     tracker.step(image(0))
     tracker.add(CLICK)
     tracker.refine(1, Prompt(points=[[5, 5]], point_labels=[0]))

@@ -68,7 +68,7 @@ def result(*targets, plan=None, view=None):
         targets=targets,
         plan=plan,
         timings=Timings(1.0, 2.0, 3.0, 4.0, 10.0),
-        memory=MemoryUse(3, 10, 20, 1000),
+        memory=MemoryUse(3, 200, 10, 20, 1000),
         view=view,
     )
 
@@ -136,6 +136,7 @@ def test_statistics_hold_the_timings_and_what_memory_was_read():
     assert (message.dropped_since_last, message.targets_active) == (17, 1)
     assert (message.memory_frames, message.memory_bytes) == (3, 1000)
     assert (message.memory_keys_kept, message.memory_keys_total) == (10, 20)
+    assert (message.memory_queries, message.memory_queries_total) == (200, 2 * GRID.tokens)
     assert message.windows_active == message.windows_total > 0
 
 

@@ -200,8 +200,9 @@ def nearly_full(settings, stop):
     """A tracker with all targets but one, for which the model is asked only once."""
     tracker = (loaded := load_tracker(settings, stop)).tracker
     tracker.step(np.zeros((64, 96, 3), np.uint8))
-    tracker._engine.segment_first = functools.lru_cache(1)(tracker._engine.segment_first)
-    tracker._engine.memorise_prompt = lambda *_: None
+    prompting = tracker._engine.prompting
+    prompting.segment_first = functools.lru_cache(1)(prompting.segment_first)
+    prompting.memorise = lambda *_: None
     prompt = TrackerPrompt(box=(10, 10, 50, 50))
     for _ in range(settings.max_targets - 1):
         tracker.add(prompt)

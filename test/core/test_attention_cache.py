@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory attention for a part of the image: all of it is dense, the rest stays as it was."""
+
+import pytest
+import stock_sam2
+import torch
+
+from esam2_ros.core.attention_cache import AttentionCache
+from esam2_ros.core.attention_cache import Queries
+from esam2_ros.core.attention_cache import QueryTable
+from esam2_ros.core.conditioning import Memories
+from esam2_ros.core.conditioning import Retrieval
+from esam2_ros.core.engine import Engine
+from esam2_ros.core.models import build_model
+from esam2_ros.core.pack import ExactPack
+from esam2_ros.core.plan import WindowGrid
+
+CPU = torch.device('cpu')
+BATCH = 3
+FRAME = 6
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope='module', params=[('compact', 256), ('sam2.1_hiera_tiny', 512)], ids=str)
+def case(request):
+    """An engine whose weights respond, two frames, and full banks."""
+    name, size = request.param
+    model = stock_sam2.sharpen(build_model(name, size, seed=1))
+    engine = Engine(model)
+    generator = torch.Generator().manual_seed(2)
+    shape = engine.new_bank().shape
+    frames = [engine.encode(torch.randn(1, 3, size, size, generator=generator)) for _ in range(2)]
+    banks = []
+    for _ in range(BATCH):
+        bank = engine.new_bank()
+        for frame in range(FRAME):
+            memory = torch.randn(shape.tokens, shape.channels, generator=generator)
+            pointer = torch.randn(shape.pointer_channels, generator=generator)
+            (bank.write_recent if frame else bank.write_prompt)(frame, memory, pointer)
+        banks.append(bank)
+    return engine, frames, banks
+
+
+def asked(banks, caches=None, blocks=None):
+    """What conditions frame FRAME of each bank."""
+    return [
+        Memories(
+            bank,
+            bank.recall(FRAME),
+            FRAME,
+            None if caches is None else caches[i],
+            None if blocks is None else blocks[i],
+        )
+        for i, bank in enumerate(banks)
+    ]
+
+
+def relative(got, wanted):
+    return ((got - wanted).abs().max() / wanted.abs().max()).item()
+
+
+def inside(engine, blocks):
+    """Which tokens, row by row of the image, lie in these blocks of 4 x 4 tokens: [tokens] bool."""
+    side = engine.image_size // 16
+    numbers = torch.arange(side)[:, None] // 4 * (side // 4) + torch.arange(side)[None] // 4
+    return torch.isin(numbers.flatten(), torch.tensor(blocks))
+
+
+@pytest.mark.parametrize('filled', [False, True])
+def test_all_blocks_are_dense(case, filled):
+    engine, (first, second), banks = case
+    dense = engine.condition(second, asked(banks))
+    caches = [engine.new_cache() for _ in banks]
+    if filled:
+        engine.condition(first, asked(banks, caches))
+    every = [tuple(range(engine.grid.blocks.count))] * BATCH
+    assert relative(engine.condition(second, asked(banks, caches, every)), dense) < 1e-5
+
+
+def test_the_first_pass_conditions_everything(case):
+    """Whatever is asked: nothing is kept yet that could stand for the rest."""
+    engine, (first, _), banks = case
+    targets = asked(banks, [engine.new_cache() for _ in banks], [(0,)] * BATCH)
+    assert engine.conditioner.count_queries(targets[0]) == engine.grid.tokens
+    assert relative(engine.condition(first, targets), engine.condition(first, asked(banks))) < 1e-5
+
+
+def test_the_rest_stays_as_it_was(case):
+    engine, (first, second), banks = case
+    caches = [engine.new_cache() for _ in banks]
+    before = engine.condition(first, asked(banks, caches)).flatten(2)
+    kept = [cache.keys.clone() for cache in caches]
+    blocks = [(0, 5), (3,), (15, 0, 1)]
+    after = engine.condition(second, asked(banks, caches, blocks)).flatten(2)
+    for i, chosen in enumerate(blocks):
+        asked_for = inside(engine, chosen)
+        assert torch.equal(after[i][:, ~asked_for], before[i][:, ~asked_for])
+        assert (after[i] - before[i])[:, asked_for].abs().amax(0).min() > 0
+        assert torch.equal(caches[i].keys[:, ~asked_for], kept[i][:, ~asked_for])
+        assert not torch.equal(caches[i].keys[:, asked_for], kept[i][:, asked_for])
+
+
+def test_on_the_same_frame_nothing_changes(case):
+    """A token that is conditioned again, among others as they are, comes out the same."""
+    engine, (first, _), banks = case
+    caches = [engine.new_cache() for _ in banks]
+    before = engine.condition(first, asked(banks, caches))
+    again = engine.condition(first, asked(banks, caches, [(4,), (2, 7), (0,)]))
+    assert relative(again, before) < 1e-5
+
+
+def test_old_tokens_are_seen(case):
+    """Mutation: with the tables of self-attention emptied the result is another."""
+    engine, (first, second), banks = case
+    results = []
+    for emptied in (False, True):
+        caches = [engine.new_cache() for _ in banks]
+        engine.condition(first, asked(banks, caches))
+        if emptied:
+            for cache in caches:
+                cache.keys.zero_()
+                cache.values.zero_()
+        results.append(engine.condition(second, asked(banks, caches, [(4,)] * BATCH)))
+    assert relative(results[1], results[0]) > 1e-2
+
+
+@pytest.mark.parametrize('blocks', [None, [(0, 5), (3,), (8,)], [(0, 5), None, (8,)]])
+def test_what_targets_share_changes_nothing(case, blocks):
+    engine, (first, second), banks = case
+    results = []
+    for shared in (False, True):
+        caches = [engine.new_cache() for _ in banks]
+        engine.condition(first, asked(banks, caches))
+        targets = asked(banks, caches, blocks)
+        opening = engine.open(second, targets) if shared else None
+        results.append(engine.condition(second, targets, None, opening))
+    assert relative(results[1], results[0]) < 1e-5
+
+
+@pytest.mark.parametrize('retrieval', [None, Retrieval(12, 64)])
+def test_one_by_one_equals_all_at_once(case, retrieval):
+    engine, (first, second), banks = case
+    blocks = [(0, 5), (3,), (8, 0, 1)]
+    results = []
+    for alone in (False, True):
+        for bank in banks:
+            for slot in range(bank.shape.recent_slots):
+                bank.kept.forget(slot)
+        caches = [engine.new_cache() for _ in banks]
+        engine.condition(first, asked(banks, caches))
+        targets = asked(banks, caches, blocks)
+        batches = [[target] for target in targets] if alone else [targets]
+        results.append(torch.cat([engine.condition(second, each, retrieval) for each in batches]))
+    assert relative(results[1], results[0]) < 1e-5
+
+
+def test_without_a_shared_opening(case):
+    """The ablation of `shared_self_attention` conditions parts as well."""
+    engine, (first, second), banks = case
+    plain = Engine(engine.model, pack=ExactPack(shared_self_attention=False))
+    results = []
+    for each in (engine, plain):
+        caches = [each.new_cache() for _ in banks]
+        each.condition(first, asked(banks, caches))
+        targets = asked(banks, caches, [(0, 5), (3,), (8,)])
+        results.append(each.condition(second, targets, None, each.open(second, targets)))
+    assert plain.open(second, asked(banks)) is None
+    assert relative(results[1], results[0]) < 1e-5
+
+
+# --- which tokens
+
+
+@pytest.mark.parametrize(
+    ('blocks', 'shape'),
+    [
+        ([None, None], None),
+        ([(), None], None),
+        ([(24,)], (1, 16)),
+        ([(0,), (0, 1)], (2, 32)),
+        ([(0,), None], (2, 400)),  # one target wants all of 20 x 20
+    ],
+)
+def test_index_on_a_cpu(blocks, shape):
+    index = QueryTable(20, False, CPU)(blocks)
+    assert shape == (None if index is None else tuple(index.shape))
+
+
+@pytest.mark.parametrize(
+    ('blocks', 'rounded'),
+    [([(0,)], 2), ([(24,)], 2), ([(0, 15), (3,)], 2), ([(5, 6, 9), (1,)], 4), ([range(25)], 25)],
+)
+def test_index_on_a_gpu(blocks, rounded):
+    """25 blocks in steps of two; repeats name tokens that are asked for anyway."""
+    table = QueryTable(20, True, CPU)
+    index = table(blocks)
+    assert index.shape == (len(blocks), rounded * 16)
+    for row, chosen in zip(index, blocks, strict=True):
+        assert table.count(chosen) == len(row.unique()) == 16 * len(chosen)
+
+
+def test_a_block_is_four_tokens_a_side():
+    (row,) = QueryTable(20, False, CPU)([(6,)])
+    assert row.tolist() == [y * 20 + x for y in range(4, 8) for x in range(4, 8)]
+
+
+def test_blocks_of_windows():
+    """Windows of 96 px and blocks of 64 px on 256 px: rows and columns of both overlap."""
+    grid = WindowGrid(3, 3, 96, 256)
+    assert grid.blocks == WindowGrid(4, 4, 64, 256)
+    assert grid.blocks_of(()) == ()
+    assert grid.blocks_of((0,)) == (0, 1, 4, 5)
+    assert grid.blocks_of((4,)) == (5, 6, 9, 10)
+    assert grid.blocks_of((8, 0)) == (0, 1, 4, 5, 15)
+    assert grid.blocks_of(range(9)) == tuple(range(16))
+
+
+def test_repeats_are_written_once():
+    cache = AttentionCache(3, 4, 2, CPU, torch.float32)
+    queries = Queries(torch.tensor([[2, 0, 2]]), [cache])
+    rows = torch.tensor([[[1.0, 1.0], [2.0, 2.0], [1.0, 1.0]]])
+    keys, values = queries.renew(2, rows, 2 * rows)
+    assert keys[0].tolist() == [[2, 2], [0, 0], [1, 1], [0, 0]]
+    assert torch.equal(values, 2 * keys)
+    assert not cache.keys[0].any()
+    assert torch.equal(queries.pick(torch.arange(8.0).view(1, 4, 2))[0, 1], torch.tensor([0.0, 1]))
+
+
+def test_a_cache_does_not_grow():
+    cache = AttentionCache(4, 16, 8, CPU, torch.float32)
+    assert cache.nbytes == (2 * 3 + 1) * 16 * 8 * 4
