@@ -13,7 +13,6 @@ import torch
 
 from esam2_ros.bench.machine import machine_name
 from esam2_ros.bench.our_stream import OurStream
-from esam2_ros.bench.speed import ROUTED
 from esam2_ros.bench.speed import TRICKS
 from esam2_ros.bench.speed import SpeedJob
 from esam2_ros.bench.speed import weighted
@@ -99,7 +98,7 @@ def compare(variants: Sequence[Variant], progress: Progress = lambda text: None)
     streams = []
     for each in variants:
         video = MadeVideo(size, each.job.targets, device)
-        stream = OurStream(model, each.job.config, each.job.router)
+        stream = OurStream(model, each.job.config, each.job.router, each.job.targets)
         progress(f'{each.name}: prompt')
         stream.start(video.frame(0), video.prompts())
         streams.append((stream, video))
@@ -129,7 +128,7 @@ def to_json(result: Comparison) -> dict[str, Any]:
         'size': result.size,
         'mode': job.mode,
         'active': job.share,
-        'active_is_forced': job.mode in ROUTED,
+        'active_is_forced': job.forced,
         'queries': job.queries,
         'memories': job.memories,
         'frames': job.frames,

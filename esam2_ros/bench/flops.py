@@ -18,10 +18,9 @@ from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.plan import BLOCK
 from esam2_ros.errors import ConfigError
 from esam2_ros.errors import check_ranges
+from esam2_ros.policy.modes import Mode
 
-MODES = ('stock', 'exact', 'swr', 'smr', 'paper')
-ROUTED = ('swr', 'paper')
-SPARSE = ('smr', 'paper')
+MODES = tuple(Mode)
 KEEP_RATIO = 0.05  # of an older memory's tokens, arXiv 2602.08224
 SALIENCY_QUERIES = 256
 
@@ -33,7 +32,8 @@ class Work:
     size      side of the model input in pixels
     memories  spatial memories each target recalls, the prompt's among them
     targets   tracked
-    active    share of stage-3 windows computed in the modes that route; rounded up to windows
+    active    share of stage-3 windows computed in the modes that compute a part; rounded up to
+              windows. Stages 1 and 2 are counted whole, as if every tile of them had changed
     queries   share of the image that is conditioned for each target, in the modes that read old
               memories in part; rounded up to blocks, None for all
     mode      one of MODES
@@ -103,7 +103,7 @@ class FrameCost:
 def frame_cost(shape: ModelShape, work: Work) -> FrameCost:
     """Count a tracked frame in steady state: all memories and pointers are held."""
     windows = math.ceil(work.size // STRIDE / shape.window) ** 2
-    active = _whole(work.active, windows) if work.mode in ROUTED else windows
+    active = _whole(work.active, windows) if Mode(work.mode).in_part else windows
     return FrameCost(
         encoder=_encoder(shape, work, active / windows),
         memory_attention=_memory_attention(shape, work),
@@ -123,7 +123,7 @@ def _whole(share: float, count: int) -> int:
 
 def _queries(work: Work) -> int:
     """Tokens conditioned for a target."""
-    if work.queries is None or work.mode not in SPARSE:
+    if work.queries is None or not Mode(work.mode).sparse_memory:
         return work.tokens
     blocks = (work.size // BLOCK) ** 2
     return _whole(work.queries, blocks) * work.tokens // blocks
@@ -132,7 +132,7 @@ def _queries(work: Work) -> int:
 def spatial_keys(work: Work) -> int:
     """Memory tokens a target attends to: with retrieval, few of all but prompt and newest."""
     older = work.memories - 2
-    if work.mode not in SPARSE or older < 1:
+    if not Mode(work.mode).sparse_memory or older < 1:
         return work.memories * work.tokens
     return 2 * work.tokens + older * int(KEEP_RATIO * work.tokens)
 
@@ -142,20 +142,27 @@ def _pointer_keys(shape: ModelShape) -> int:
 
 
 def _encoder(shape: ModelShape, work: Work, share: float) -> dict[str, int]:
-    """`share` of the routed windows is computed: the mean over where they may lie."""
+    """`share` of the windows is computed where the mode leaves some out: the mean over places."""
     side = work.size // shape.patch.stride
     cost = dict.fromkeys(('patch', 'stage1', 'stage2', 'stage3', 'stage4', 'neck'), 0)
     cost['patch'] = 2 * side**2 * shape.patch.weights
+    mode = Mode(work.mode)
+    parts = shape.parts(mode.reuses, mode.lossless) if mode.in_part else range(0)
     for number, block in enumerate(shape.blocks):
-        routed = share if number in shape.routed else 1.0
-        cost[f'stage{block.stage}'] += _block(block, side, routed, work.tricks.window_order)
+        linear = share if number in parts else 1.0
+        # Tokens of a global block attend to all others where those are kept, else among themselves.
+        pairs = linear if block.window or mode.reuses else linear**2
+        cost[f'stage{block.stage}'] += _block(block, side, linear, pairs, work.tricks.window_order)
         side //= 2 if block.pooled else 1
     cost['neck'] = _neck(shape, work)
     return cost
 
 
-def _block(block: BlockShape, side: int, share: float, packed: bool) -> int:
-    """A block on a side x side grid; stock pads the grid to whole windows, `packed` does not."""
+def _block(block: BlockShape, side: int, share: float, pair_share: float, packed: bool) -> int:
+    """A block on a side x side grid; stock pads the grid to whole windows, `packed` does not.
+
+    `share` of its tokens are computed, with `pair_share` of the pairs of attention.
+    """
     window = block.window or side
     whole, rest = divmod(side, window)
     # Windows are a product of two axes, so sums over windows are squares of sums over one axis.
@@ -169,8 +176,7 @@ def _block(block: BlockShape, side: int, share: float, packed: bool) -> int:
     if block.width_in != block.width_out:
         linear += inside * block.width_in * block.width_out
     scores = 2 * pairs // pooled * block.width_out
-    # Active tokens of a global block attend among themselves only.
-    return round(2 * (linear * share + scores * (share if block.window else share**2)))
+    return round(2 * (linear * share + scores * pair_share))
 
 
 def _neck(shape: ModelShape, work: Work) -> int:
@@ -217,7 +223,9 @@ def _memory_attention(shape: ModelShape, work: Work) -> dict[str, int]:
         'self_attention': 2 * (openings * opened + above) * tokens * hidden,
         'mlp': passes * 2 * queries * hidden * shape.inner,
         'projections': projections,
-        'retrieval': passes * retrieval if work.mode in SPARSE and work.memories > 1 else 0,
+        'retrieval': passes * retrieval
+        if Mode(work.mode).sparse_memory and work.memories > 1
+        else 0,
     }
     return {name: 2 * count for name, count in products.items()}
 
@@ -227,7 +235,7 @@ def _projected_keys(work: Work) -> int:
     recalled = spatial_keys(work)
     if not work.tricks.cached_keys:
         return recalled
-    kept = recalled - 2 * work.tokens if work.mode in SPARSE and work.memories > 2 else 0
+    kept = recalled - 2 * work.tokens if Mode(work.mode).sparse_memory and work.memories > 2 else 0
     return work.tokens + kept
 
 

@@ -101,6 +101,19 @@ class ModelShape:
     mask_convs: tuple[ConvShape, ...]
     fuse: int
 
+    def parts(self, reuses: bool, lossless: bool) -> range:
+        """The blocks that are computed for some windows only.
+
+        By the paper those of `routed`; where the others are kept (`reuses`) all after stage 3's
+        entry, or, to be `lossless`, those of them before the first global block.
+        """
+        if not reuses:
+            return self.routed
+        last = len(self.blocks)
+        if lossless:
+            last = next(n for n in self.routed if not self.blocks[n].window)
+        return range(self.routed.start, last)
+
 
 @cache
 def shape_named(name: str) -> ModelShape:

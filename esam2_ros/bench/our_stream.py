@@ -17,6 +17,7 @@ from esam2_ros.policy.tracker import StreamingTracker
 # The tracker's own timings are the host's, which on a GPU runs ahead of the work.
 _STAGES = {
     'encode': 'encode',
+    'encode_again': 'encode',
     'open': 'memory_attention',
     'condition': 'memory_attention',
     'segment': 'mask_decoder',
@@ -27,11 +28,13 @@ _STAGES = {
 class OurStream:
     """A StreamingTracker that computes what a router says, and a clock."""
 
-    def __init__(self, model: SAM2Base, config: TrackerConfig, router: Router) -> None:
-        """Track with `model`, in the mode of `config`."""
+    def __init__(
+        self, model: SAM2Base, config: TrackerConfig, router: Router, targets: int = 1
+    ) -> None:
+        """Track so many targets with `model`, in the mode of `config`."""
         self.clock = FrameClock(model.device)
         self._tracker = StreamingTracker(model, config, router=router)
-        self._tracker.warm_up()
+        self._tracker.warm_up(targets)
         engine = self._tracker._engine
         for method, stage in _STAGES.items():
             setattr(engine, method, self.clock.wrap(stage, getattr(engine, method)))

@@ -29,15 +29,14 @@ from esam2_ros.errors import check_ranges
 from esam2_ros.evaluation.preset import preset_of
 from esam2_ros.policy.config import DTYPES
 from esam2_ros.policy.config import TrackerConfig
+from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.routing import ForcedRouter
 from esam2_ros.weights.loading import load_model
 from esam2_ros.weights.loading import pick_device
 from esam2_ros.weights.registry import find
 
-MODES = ('exact', 'swr', 'smr', 'paper')
-ROUTED = ('swr', 'paper')
-SPARSE = ('smr', 'paper')
+MODES = tuple(mode for mode in Mode if mode is not Mode.STOCK)
 BASELINES = ('eager', 'compiled')
 TRICKS = tuple(each.name for each in fields(ExactPack))
 
@@ -56,8 +55,9 @@ class SpeedJob:
               random ones, made responsive
     size      side of the model input in pixels, None for the model's own
     mode      one of MODES
-    active    share of windows the modes that route compute, rounded up to windows
-    queries   share of the image conditioned for each target in smr and paper, None for all
+    active    share of windows computed in the modes that compute a part, rounded up to windows
+    queries   share of the image conditioned for each target in smr, paper and incremental; None
+              for all
     memories  spatial memories each target recalls on both sides
     targets   tracked
     frames    pairs that are timed
@@ -97,15 +97,21 @@ class SpeedJob:
         for name, share in (('active', self.active), ('queries', self.queries)):
             if share is not None and not 0 < share <= 1:
                 raise ConfigError(f'{name} is {share}; allowed: above 0, up to 1')
-        if self.queries is not None and self.mode not in SPARSE:
+        if self.queries is not None and not Mode(self.mode).sparse_memory:
+            allowed = ', '.join(mode for mode in MODES if mode.sparse_memory)
             raise ConfigError(
-                f'queries is {self.queries} in mode {self.mode}; allowed: in {", ".join(SPARSE)}'
+                f'queries is {self.queries} in mode {self.mode}; allowed: in {allowed}'
             )
 
     @property
     def share(self) -> float:
-        """Share of the windows that is computed: `active` where the mode routes, else all."""
-        return self.active if self.mode in ROUTED else 1.0
+        """Share of the windows that is computed: `active` where a part may be, else all."""
+        return self.active if self.forced else 1.0
+
+    @property
+    def forced(self) -> bool:
+        """Whether the share of the windows is forced."""
+        return Mode(self.mode).in_part
 
     def in_one_pass(self, device: str) -> bool:
         """Whether all targets go through in one pass on this device, as the tracker decides."""
@@ -212,7 +218,7 @@ def measure(job: SpeedJob, progress: Progress = lambda text: None) -> SpeedResul
     dtype = _dtype(job.dtype, device)
     exact = job.mode == 'exact' and dtype == torch.float32
     stock = StockStream(model, job.memories, dtype, job.baseline == 'compiled', exact)
-    ours = OurStream(model, job.config, job.router)
+    ours = OurStream(model, job.config, job.router, job.targets)
     video = MadeVideo(size, job.targets, device, _SEED)
     pairs, difference, last = _run(job, stock, ours, video, progress)
     return SpeedResult(

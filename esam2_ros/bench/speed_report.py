@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from esam2_ros.bench.speed import ROUTED
 from esam2_ros.bench.speed import SpeedResult
 
 STAGES = ('encode', 'memory_attention', 'mask_decoder', 'memory_encoder')
@@ -34,7 +33,7 @@ def to_json(result: SpeedResult) -> dict[str, Any]:
         'size': result.size,
         'mode': job.mode,
         'active': job.share,
-        'active_is_forced': job.mode in ROUTED,
+        'active_is_forced': job.forced,
         'windows_active': result.windows_active,
         'windows_total': result.windows_total,
         'memories': job.memories,

@@ -16,14 +16,16 @@ from esam2_ros.errors import ConfigError
 if TYPE_CHECKING:
     from esam2_ros.bench.compare import Variant
 
-Mode = Annotated[str, typer.Option(help='exact, swr, smr or paper.')]
+Mode = Annotated[str, typer.Option(help='exact, swr, smr, paper, lossless, incremental.')]
 Active = Annotated[
-    float, typer.Option(help='Share of windows computed in swr and paper, 0 to 1: it is forced.')
+    float,
+    typer.Option(help='Share of windows computed where the mode computes a part: it is forced.'),
 ]
 Queries = Annotated[
     float | None,
     typer.Option(
-        help='Share of the image conditioned for each target in smr and paper: it is forced.'
+        help='Share of the image conditioned for each target, in smr, paper and incremental: it is'
+        ' forced.'
     ),
 ]
 Memories = Annotated[int, typer.Option(help='Spatial memories recalled, 1 to 7.')]

@@ -30,15 +30,17 @@ def flops(
     ] = 7,
     targets: Annotated[int, typer.Option(help='Targets tracked.')] = 1,
     active: Annotated[
-        float, typer.Option(help='Share of windows computed by swr and paper; rounded up.')
+        float, typer.Option(help='Share of windows computed where a part is; rounded up.')
     ] = 0.25,
     queries: Annotated[
         float | None,
-        typer.Option(help='Share of the image conditioned for each target by smr and paper.'),
+        typer.Option(
+            help='Share of the image conditioned for each target by smr, paper, incremental.'
+        ),
     ] = None,
     mode: Annotated[
         str, typer.Option(help='Modes beside stock, with commas; default: all.')
-    ] = 'exact,swr,smr,paper',
+    ] = 'exact,swr,smr,paper,lossless,incremental',
     as_json: AsJson = False,
 ) -> None:
     """Count the operations of a tracked frame from the model's shapes; nothing is run.

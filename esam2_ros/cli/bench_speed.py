@@ -15,19 +15,21 @@ from esam2_ros.cli.options import Side
 def speed(
     model: Model = 'compact',
     size: Side = None,
-    mode: Annotated[str, typer.Option(help='exact, swr, smr or paper.')] = 'exact',
+    mode: Annotated[
+        str, typer.Option(help='exact, swr, smr, paper, lossless, incremental.')
+    ] = 'exact',
     active: Annotated[
         float,
         typer.Option(
-            help='Share of windows that swr and paper are forced to compute, rounded up:'
-            ' windows side by side, moved every frame.'
+            help='Share of windows that swr, paper, lossless and incremental are forced to compute,'
+            ' rounded up: windows side by side, moved every frame.'
         ),
     ] = 0.25,
     queries: Annotated[
         float | None,
         typer.Option(
-            help='Share of the image that smr and paper are forced to condition for each target,'
-            ' in the same way; default: all.'
+            help='Share of the image that smr, paper and incremental are forced to condition for'
+            ' each target, in the same way; default: all.'
         ),
     ] = None,
     memories: Annotated[

@@ -40,8 +40,8 @@ def davis(
     modes: Annotated[
         str,
         typer.Option(
-            help='Modes, with commas: exact, swr, smr, paper, paper_monitor, '
-            'paper_monitor_false_cut, stock, copy_first, flow_warp.'
+            help='Modes, with commas: exact, swr, smr, paper, paper_monitor, paper_queries, '
+            'lossless, incremental, paper_monitor_false_cut, stock, copy_first, flow_warp.'
         ),
     ] = 'exact',
     floors: Annotated[

@@ -34,8 +34,8 @@ def events(
     modes: Annotated[
         str,
         typer.Option(
-            help='With commas: exact, swr, smr, paper, paper_monitor, paper_monitor_false_cut, '
-            'stock, copy_first, flow_warp.'
+            help='With commas: exact, swr, smr, paper, paper_monitor, paper_queries, lossless, '
+            'incremental, paper_monitor_false_cut, stock, copy_first, flow_warp.'
         ),
     ] = 'exact,paper,paper_monitor',
     clips: Annotated[int, typer.Option(min=1, help='Clips of each class.')] = 4,

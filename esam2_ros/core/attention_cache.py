@@ -14,6 +14,7 @@ from torch import Tensor
 
 from esam2_ros.core.plan import BLOCK
 from esam2_ros.core.transfer import to_device
+from esam2_ros.errors import ConfigError
 
 STRIDE = 16  # pixels a side of a token
 _COUNTS = 16  # numbers of blocks on a GPU, evenly spread
@@ -24,7 +25,7 @@ class AttentionCache:
 
     keys, values  [layers - 1, tokens, C] of self-attention; the first layer's are of the current
                   frame alone and are computed anew
-    conditioned   [tokens, C] the result
+    conditioned   [tokens, C] float32, the result
     """
 
     def __init__(
@@ -33,7 +34,11 @@ class AttentionCache:
         """Allocate once; `filled` tells whether all tokens were ever conditioned."""
         self.keys = torch.zeros(layers - 1, tokens, channels, device=device, dtype=dtype)
         self.values = torch.zeros_like(self.keys)
-        self.conditioned = torch.zeros(tokens, channels, device=device, dtype=dtype)
+        self.conditioned = torch.zeros(tokens, channels, device=device)
+        self.filled = False
+
+    def forget(self) -> None:
+        """What is kept holds no more: the next pass conditions all tokens."""
         self.filled = False
 
     @property
@@ -46,11 +51,15 @@ class AttentionCache:
 class Queries:
     """The tokens that a pass conditions, and the caches that hold the others.
 
-    index   [targets, n] token numbers, row by row of the image; None for all tokens
+    index   [targets, n] token numbers, block after block; None for all tokens
+    counts  how many of each row of it are not repeats; empty for all tokens
     caches  one a target
+
+    Tables of one target are handed out where they are kept: good until its next pass.
     """
 
     index: Tensor | None
+    counts: Sequence[int]
     caches: Sequence[AttentionCache]
 
     def pick(self, tokens: Tensor) -> Tensor:
@@ -90,10 +99,16 @@ class QueryTable:
     """Which tokens the blocks of a plan hold, as the index of `Queries`."""
 
     def __init__(self, side: int, rounded: bool, device: torch.device) -> None:
-        """For a side x side grid of tokens.
+        """For a side x side grid of tokens, whole blocks.
 
-        `rounded`: numbers of blocks are rounded up to a few, for shapes that stay.
+        `rounded`: numbers of blocks are rounded up, so that a GPU meets few shapes. Raises
+        ConfigError where blocks do not tile the grid.
         """
+        if side % (BLOCK // STRIDE):
+            raise ConfigError(
+                f'an input of {side * STRIDE} px cannot be conditioned in parts; needed: a'
+                f' multiple of {BLOCK} px'
+            )
         self._device = device
         block = BLOCK // STRIDE
         places = torch.arange(side * side).view(side // block, block, side // block, block)
@@ -101,19 +116,19 @@ class QueryTable:
         self._step = -(-len(self._tokens) // _COUNTS) if rounded else 1
 
     def __call__(self, blocks: Sequence[Sequence[int] | None]) -> Tensor | None:
-        """[targets, n] of each target's blocks, None or empty for all; None when all want all.
+        """[targets, n] of each target's blocks; None when some want all (None, or none at all).
 
         Shorter rows repeat their first block: what is computed twice is written twice.
         """
-        if not any(blocks):
+        rows = [list(each or ()) for each in blocks]
+        if not all(rows):
             return None
-        every = range(len(self._tokens))
-        count = max(len(each or every) for each in blocks)
-        count = min(-(-count // self._step) * self._step, len(every))
-        rows = [[*(each or every)] for each in blocks]
+        count = -(-max(map(len, rows)) // self._step) * self._step
+        count = min(count, len(self._tokens))
         numbers = torch.tensor([row + row[:1] * (count - len(row)) for row in rows])
         return to_device(self._tokens[numbers].flatten(1), self._device)
 
-    def count(self, blocks: Sequence[int] | None) -> int:
-        """Tokens of these blocks; None or empty: of all."""
-        return len(blocks or self._tokens) * self._tokens.shape[1]
+    @property
+    def size(self) -> int:
+        """Tokens of a block."""
+        return self._tokens.shape[1]

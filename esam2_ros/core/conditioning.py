@@ -11,6 +11,8 @@ from torch import Tensor
 from esam2_ros.core.attention_cache import AttentionCache
 from esam2_ros.core.attention_cache import Queries
 from esam2_ros.core.attention_cache import QueryTable
+from esam2_ros.core.codes import pointer_positions
+from esam2_ros.core.codes import sine_code
 from esam2_ros.core.keys import KeyMaker
 from esam2_ros.core.keys import rotary_table
 from esam2_ros.core.linear import Linear
@@ -24,8 +26,6 @@ from esam2_ros.core.memory_attention import Opening
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.retrieval import received
 from esam2_ros.core.retrieval import sample_queries
-from esam2_ros.core.stock_conditioning import pointer_positions
-from esam2_ros.core.stock_conditioning import sine_code
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Memories:
     recall  what of it is read
     frame   the one being conditioned
     cache   its tokens as they were conditioned last, brought up to date; None to keep none
-    blocks  those whose tokens are conditioned, all without a cache; None for all
+    blocks  those whose tokens are conditioned, all without a cache; None or empty for all
     """
 
     bank: MemoryBank
@@ -61,14 +61,22 @@ class Retrieval:
 class Conditioner:
     """Runs a model's memory attention over memory banks."""
 
-    def __init__(self, model: SAM2Base, shape: MemoryShape, pack: ExactPack) -> None:
-        """Make the constant tables for banks of `shape`."""
+    def __init__(
+        self,
+        model: SAM2Base,
+        shape: MemoryShape,
+        pack: ExactPack,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Make the constant tables for banks of `shape`; `dtype` is that of caches."""
         self._model = model
         self._shape = shape
+        self._dtype = dtype
         device = model.device
         linear = Linear(pack.onednn)
         side = round(shape.tokens**0.5)
-        self._query_table = QueryTable(side, device.type != 'cpu', device)
+        self._side = side
+        self._query_table: QueryTable | None = None
         self._tokens_a_pointer = model.hidden_dim // shape.channels
         current = sine_code(
             model.image_encoder.neck.position_encoding, side, model.hidden_dim, device
@@ -89,13 +97,21 @@ class Conditioner:
         if pack.cached_keys and device.type == 'cpu':
             self._work = torch.zeros(frames, shape.tokens, shape.key_channels, device=device)
 
+    def new_cache(self) -> AttentionCache:
+        """An empty cache for one target. Raises ConfigError for an input that has no blocks."""
+        device, shape = self._model.device, self._shape
+        if self._query_table is None:
+            self._query_table = QueryTable(self._side, device.type != 'cpu', device)
+        return AttentionCache(
+            shape.layers, shape.tokens, shape.pointer_channels, device, self._dtype
+        )
+
     def open(self, embedding: Tensor, targets: Sequence[Memories]) -> Opening:
         """What conditioning the embedding [1, hidden, h, w] shares among these targets."""
         tokens = embedding[0].flatten(1).T + self._current
-        index = self._index(targets)
-        if index is None or embedding.device.type != 'cpu':  # a GPU wants the shape to stay
-            return self._attention.open(tokens[None])
-        return self._attention.open(tokens[None], index.unique())
+        # A GPU wants the shape to stay.
+        index = self._index(targets) if embedding.device.type == 'cpu' else None
+        return self._attention.open(tokens[None], None if index is None else index.unique())
 
     def __call__(
         self,
@@ -114,11 +130,15 @@ class Conditioner:
         pointers = [self._pointers(target) for target in targets]
         best: list[Scored] = [{} for _ in targets]
 
+        queries = self._queries(targets)
+
         def supply(target: int, layer: int, query: Tensor) -> KeySet:
+            if queries is not None and queries.index is not None:
+                query = query[: queries.counts[target]]
             keys = pointers[target]
             return self._keys(targets[target], keys, layer, query, retrieval, best[target])
 
-        out = self._attention(opening, len(targets), supply, self._queries(targets))
+        out = self._attention(opening, len(targets), supply, queries)
         if retrieval is not None:
             for target, scored in zip(targets, best, strict=True):
                 for (slot, frame), numbers in scored.items():
@@ -129,21 +149,31 @@ class Conditioner:
         caches = [target.cache for target in targets if target.cache is not None]
         if len(caches) < len(targets):
             return None
-        return Queries(self._index(targets), caches)
+        index = self._index(targets)
+        counts = [] if index is None else [self._tokens(target) for target in targets]
+        return Queries(index, counts, caches)
 
     def _index(self, targets: Sequence[Memories]) -> Tensor | None:
         """Numbers of the tokens to condition; None where some target wants all of them."""
-        if any(target.cache is None for target in targets):
+        blocks = [_blocks(target) for target in targets]
+        if self._query_table is None or not all(blocks):
             return None
-        return self._query_table([_blocks(target) for target in targets])
+        return self._query_table(blocks)
+
+    def _tokens(self, target: Memories) -> int:
+        """Tokens of its own blocks."""
+        size = self._query_table.size if self._query_table else 0
+        return size * len(_blocks(target) or ())
 
     def compile(self, compiler: Compiler) -> None:
         """Run layers as `compiler` makes them, but for what depends on the number of keys."""
         self._attention.compile(compiler)
 
-    def count_queries(self, target: Memories) -> int:
-        """Tokens of the image that a pass conditions for a target."""
-        return self._query_table.count(_blocks(target))
+    def count_queries(self, targets: Sequence[Memories]) -> int:
+        """Tokens of the image that a pass conditions for these targets, repeats left out."""
+        if not all(_blocks(target) for target in targets):
+            return len(targets) * self._shape.tokens
+        return sum(map(self._tokens, targets))
 
     def count_keys(self, target: Memories, retrieval: Retrieval | None = None) -> tuple[int, int]:
         """Memory tokens a pass attends to, and how many the recalled memories hold."""
@@ -178,7 +208,8 @@ class Conditioner:
             values.append(memory)
             held = self._recent(target, row, distance)
             if retrieval is not None and held is not None and not bank.kept.holds(*held):
-                sample = sample_queries(len(query), retrieval.queries, query.device)
+                whole = len(query) == self._shape.tokens
+                sample = sample_queries(len(query), retrieval.queries, query.device, whole)
                 scores = received(query.index_select(0, sample), keys[-1].to(query))
                 best.setdefault(held, []).append(scores.topk(retrieval.keep).indices)
         if target.recall.pointers:

@@ -53,9 +53,9 @@ class Encoder:
         self._pack = pack
         self._static = model.device.type != 'cpu'
         self._graphs = GraphCache(self._encode)
-        self._linear = Linear(pack.onednn)
+        self.linear = Linear(pack.onednn)
         self.trunk = WindowTrunk(
-            model.image_encoder.trunk, model.image_size, self._linear, shortcut, first_routed
+            model.image_encoder.trunk, model.image_size, self.linear, shortcut, first_routed
         )
         # The neck's convolutions are listed from the lowest resolution up.
         convs = [each.conv for each in reversed(model.image_encoder.neck.convs)]
@@ -114,7 +114,10 @@ class Encoder:
             grids = self._model.image_encoder.trunk(image)
             stages = tuple(grid[0].flatten(1).T for grid in grids)
             return self._neck(stages, None)
-        stages = self.trunk(image, route, pack.cached_tables)
+        return self.finish(self.trunk(image, route, pack.cached_tables))
+
+    def finish(self, stages: tuple[Tensor, ...]) -> Features:
+        """The features of stage outputs in window order."""
         return self._neck(stages, self.trunk.layouts)
 
     def _neck(
@@ -122,7 +125,7 @@ class Encoder:
     ) -> Features:
         """Lateral convolutions on tokens, and stage 4 added to stage 3."""
         grids = [
-            _to_grid(self._linear(tokens, *lateral), i, layouts)
+            _to_grid(self.linear(tokens, *lateral), i, layouts)
             for i, (tokens, lateral) in enumerate(zip(stages, self._laterals, strict=True))
         ]
         fine, middle, third, fourth = grids

@@ -29,6 +29,8 @@ from esam2_ros.core.graphs import Capture
 from esam2_ros.core.graphs import CudaCapture
 from esam2_ros.core.heads import Heads
 from esam2_ros.core.images import Normaliser
+from esam2_ros.core.incremental import FrameCache
+from esam2_ros.core.incremental import IncrementalEncoder
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
 from esam2_ros.core.memory_attention import Opening
@@ -93,12 +95,13 @@ class Engine:
         self.normalise = Normaliser(self.device)
         with torch.inference_mode():
             self.encoder = Encoder(model, self._pack, shortcut, first_routed)
-            self.conditioner = Conditioner(model, self._shape, self._pack)
+            self._incremental = IncrementalEncoder(self.encoder)
+            self.conditioner = Conditioner(model, self._shape, self._pack, self.dtype)
             self._stock = None
             if self._pack == NOTHING:
                 self._stock = StockConditioner(model, self._shape, self.device)
         self.heads = Heads(model)
-        self.prompting = Prompting(model, self.heads, self.condition)
+        self.prompting = Prompting(model, self.heads, self._stock or self.conditioner)
         layout = self.encoder.windows
         self.grid = WindowGrid(layout.across, layout.across, 16 * layout.window, self.image_size)
 
@@ -113,12 +116,17 @@ class Engine:
             return MemoryBank(shape, self.device, self.dtype, spent + size <= self._key_bytes)
 
     def new_cache(self) -> AttentionCache:
-        """An empty attention cache for one target."""
-        shape = self._shape
+        """An empty attention cache for one target; ConfigError for an input without blocks."""
         with torch.inference_mode(False):
-            return AttentionCache(
-                shape.layers, shape.tokens, shape.pointer_channels, self.device, self.dtype
-            )
+            return self.conditioner.new_cache()
+
+    def new_frame_cache(self, lossless: bool) -> FrameCache:
+        """An empty cache of the encoder's work for one stream; `lossless` as of FrameCache.
+
+        Raises ConfigError for a model that cannot be encoded in parts.
+        """
+        with torch.inference_mode(False):
+            return FrameCache(self.encoder, lossless, self.dtype)
 
     @contextmanager
     def precision(self) -> Iterator[None]:
@@ -168,6 +176,19 @@ class Engine:
         """Encode a normalised image [1, 3, S, S]; `active` windows only, None for all."""
         return self.encoder(image, active)
 
+    def encode_again(
+        self,
+        image: Tensor,
+        cache: FrameCache,
+        windows: Sequence[int],
+        tiles: Sequence[int] | None,
+    ) -> Features:
+        """Encode what is named of a normalised image, and take the rest from `cache`.
+
+        `windows` of stage 3, and `tiles` of the stages before, None for all.
+        """
+        return self._incremental(image, cache, windows, tiles)
+
     def open(self, features: Features, targets: Sequence[Memories]) -> Opening | None:
         """What `condition` shares among all targets of a frame; None where it shares nothing."""
         if self._stock is not None or not self._pack.shared_self_attention:
@@ -184,8 +205,7 @@ class Engine:
         """The embedding conditioned for each target: [targets, hidden, S/16, S/16]."""
         if self._stock is None or retrieval is not None:
             return self.conditioner(features.embedding, targets, retrieval, opening)
-        parts = [self._stock(features.embedding, each.bank, each.recall) for each in targets]
-        return torch.cat(parts)
+        return self._stock(features.embedding, targets)
 
     def segment(self, features: Features, conditioned: Tensor, watched: bool) -> Segmentation:
         """Segment tracked targets, no prompt, only their conditioned embeddings, as one batch.

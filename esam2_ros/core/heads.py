@@ -13,7 +13,7 @@ from esam2_ros.core.graphs import GraphCache
 from esam2_ros.core.segmentation import Segmentation
 from esam2_ros.core.segmentation import named_outputs
 
-_OUTPUTS = 7  # of SAM2's heads; what the decoder compared follows
+_OUTPUTS = 6  # of SAM2's heads, the candidates at full size left out; what was compared follows
 
 
 class Heads:
@@ -24,8 +24,7 @@ class Heads:
         self._model = model
         self._side: int = model.image_size // 16
         self._modules: list[Attention] = []
-        self._decoder = GraphCache(self._decode)
-        self._watched_decoder = GraphCache(self._decode_watched)
+        self._decoder = GraphCache(self._decode_watched)
         self._memory_encoder = GraphCache(self._encode)
 
     def segment(self, features: Features, conditioned: Tensor, watched: bool) -> Segmentation:
@@ -33,8 +32,10 @@ class Heads:
 
         With `watched` the result tells where the decoder looked.
         """
-        decoder = self._watched_decoder if watched else self._decoder
-        outputs = decoder(len(conditioned), conditioned, *features.skips)
+        count = len(conditioned)
+        if not watched and count not in self._decoder.keys:
+            return named_outputs(self._decode(conditioned, *features.skips))
+        outputs = self._decoder(count, conditioned, *features.skips)
         looks = None
         if watched:
             compared = outputs[_OUTPUTS:]
@@ -57,20 +58,19 @@ class Heads:
     def record(self, capture: Capture, features: Features, conditioned: Tensor) -> None:
         """Record both for as many targets as `conditioned` has."""
         count = len(conditioned)
-        for decoder in (self._decoder, self._watched_decoder):
-            decoder.record(count, capture, conditioned, *features.skips)
+        self._decoder.record(count, capture, conditioned, *features.skips)
         tracked = self.segment(features, conditioned, watched=False)
         self._memory_encoder.record(
             count, capture, features.embedding, tracked.full_logits, tracked.object_logit
         )
 
     def _decode(self, conditioned: Tensor, fine: Tensor, middle: Tensor) -> tuple[Tensor, ...]:
-        outputs: tuple[Tensor, ...] = self._model._forward_sam_heads(
+        candidates, _, *rest = self._model._forward_sam_heads(
             backbone_features=conditioned,
             high_res_features=[fine, middle],
             multimask_output=self._model._use_multimask(False, None),
         )
-        return outputs
+        return candidates, *rest
 
     def _decode_watched(
         self, conditioned: Tensor, fine: Tensor, middle: Tensor

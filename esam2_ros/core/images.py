@@ -58,7 +58,11 @@ class Normaliser:
         image = to_device(torch.from_numpy(pixels), self._device)
         return torch.addcmul(self._shift, image.permute(2, 0, 1)[None].float(), self._scale)
 
+    def levels(self, image: Tensor) -> NDArray[np.float32]:
+        """Pixels [side, side, 3] of a normalised image [1, 3, side, side], not rounded."""
+        pixels = (image.to(self._device).float() - self._shift) / self._scale
+        return np.ascontiguousarray(pixels[0].permute(1, 2, 0).cpu().numpy())
+
     def undo(self, image: Tensor) -> NDArray[np.uint8]:
-        """Pixels [side, side, 3] uint8 of a normalised image [1, 3, side, side]."""
-        pixels = ((image.to(self._device) - self._shift) / self._scale).round().clamp(0, 255)
-        return np.asarray(pixels[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy())
+        """The same as 8-bit pixels."""
+        return self.levels(image).round().clip(0, 255).astype(np.uint8)

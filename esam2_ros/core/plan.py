@@ -9,6 +9,7 @@ from typing import Any
 
 from esam2_ros.errors import ConfigError
 
+TILE = 32  # pixels a side of what the encoder's first two stages compute as one
 BLOCK = 64  # pixels a side of the blocks that memory attention conditions; they tile any input
 
 
@@ -63,7 +64,10 @@ class FramePlan:
     mode       name of the routing mode
     active     flat numbers of the windows that are computed, in row order
     reasons    one word for each of them
-    treatment  what the others get: 'shortcut' (learnt, or else the identity)
+    treatment  what the others get: 'shortcut' (learnt, or else the identity), 'stale' (what they
+               were when they were computed last) or 'reused' (the same, and they did not change)
+    tiles      where the others are kept: tiles of 32 px, row by row of the image, whose first two
+               stages are computed; None for all
     queries    for each target, oldest first, the blocks whose tokens are conditioned on its
                memory (numbers in `grid.blocks`); None for all, of one target or of every one
     keep       tokens that are read of each older memory, None for all
@@ -78,6 +82,23 @@ class FramePlan:
     queries: tuple[tuple[int, ...] | None, ...] | None = None
     keep: int | None = None
     refresh: tuple[int, ...] = ()
+    tiles: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for numbers outside the grid, or not as many reasons as windows."""
+        if len(self.reasons) != len(self.active):
+            raise ConfigError(
+                f'{len(self.reasons)} reasons for {len(self.active)} windows; needed: one for each'
+            )
+        tiles = (self.grid.extent // TILE) ** 2
+        for name, numbers, count in (
+            ('window', self.active, self.grid.count),
+            ('tile', self.tiles or (), tiles),
+            *(('block', blocks or (), self.grid.blocks.count) for blocks in self.queries or ()),
+        ):
+            if numbers and not 0 <= min(numbers) <= max(numbers) < count:
+                wrong = next(number for number in numbers if not 0 <= number < count)
+                raise ConfigError(f"{name} {wrong} is not in the plan's grid; it has {count}")
 
     @property
     def is_dense(self) -> bool:

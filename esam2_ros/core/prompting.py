@@ -23,8 +23,8 @@ from esam2_ros.core.transfer import to_device
 
 _LOGIT_BOUND = 32.0  # stock clamps a mask that goes back into the decoder
 
-# The embedding of a frame conditioned on what these targets remember.
-Condition = Callable[[Features, Sequence[Memories]], Tensor]
+# An embedding [1, hidden, h, w] conditioned on what each target remembers: [targets, hidden, h, w].
+Condition = Callable[[Tensor, Sequence[Memories]], Tensor]
 
 
 class Prompting:
@@ -64,7 +64,7 @@ class Prompting:
         if first:
             conditioned = self._without_memory(features.embedding)
         else:
-            conditioned = self._condition(features, [Memories(bank, recall, frame)])
+            conditioned = self._condition(features.embedding, [Memories(bank, recall, frame)])
         mask = None
         if previous is not None:
             mask = previous.logits.clamp(-_LOGIT_BOUND, _LOGIT_BOUND)
@@ -98,8 +98,10 @@ class Prompting:
 
     def _take_mask(self, features: Features, drawn: NDArray[np.bool_]) -> Segmentation:
         mask = to_device(mask_input(drawn, self._side), features.embedding.device)
-        outputs = self._model._use_mask_as_output(features.embedding, list(features.skips), mask)
-        return named_outputs(outputs)
+        candidates, _, *rest = self._model._use_mask_as_output(
+            features.embedding, list(features.skips), mask
+        )
+        return named_outputs((candidates, *rest))
 
     def _decode(
         self,
@@ -111,11 +113,11 @@ class Prompting:
     ) -> Segmentation:
         coordinates, labels = (to_device(each, conditioned.device) for each in points)
         inputs = {'point_coords': coordinates, 'point_labels': labels}
-        outputs = self._model._forward_sam_heads(
+        candidates, _, *rest = self._model._forward_sam_heads(
             backbone_features=conditioned,
             point_inputs=inputs,
             mask_inputs=mask,
             high_res_features=list(features.skips),
             multimask_output=self._model._use_multimask(first, inputs),
         )
-        return named_outputs(outputs)
+        return named_outputs((candidates, *rest))

@@ -66,14 +66,14 @@ def received(query: Tensor, key: Tensor) -> Tensor:
     return (query @ key.T).softmax(dim=-1).mean(dim=0)
 
 
-def sample_queries(tokens: int, count: int, device: torch.device) -> Tensor:
+def sample_queries(tokens: int, count: int, device: torch.device, whole: bool = True) -> Tensor:
     """`count` query numbers spread evenly over the image (all of them when there are fewer).
 
-    Over a part of it, whose tokens make no square, evenly in their order.
+    `tokens`: how many queries there are, row by row of a `whole` image, else in any order.
     """
-    side = round(tokens**0.5)
-    if side * side != tokens:
+    if not whole:
         return _steps(tokens, min(tokens, count), device)
+    side = round(tokens**0.5)
     rows = _steps(side, min(side, round(count**0.5)), device)
     numbers: Tensor = rows[:, None] * side + rows[None]
     return numbers.flatten()

@@ -40,8 +40,11 @@ class Segmentation:
 
 
 def named_outputs(outputs: tuple[Tensor, ...], looks: Looks | None = None) -> Segmentation:
-    """Name what SAM2's heads return; the score is that of the mask that was chosen."""
-    candidates, _, scores, logits, full_logits, pointer, object_logit = outputs
+    """Name what SAM2's heads return, candidates at full size left out.
+
+    The score is that of the mask that was chosen.
+    """
+    candidates, scores, logits, full_logits, pointer, object_logit = outputs
     return Segmentation(
         logits=logits.float(),
         full_logits=full_logits,

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory attention by the model's own module, untouched: what `stock` mode runs."""
 
+from collections.abc import Sequence
+
 import torch
 from sam2.modeling.sam2_base import SAM2Base
-from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
+from esam2_ros.core.codes import pointer_positions
+from esam2_ros.core.codes import sine_code
+from esam2_ros.core.conditioning import Memories
 from esam2_ros.core.memory import MemoryBank
 from esam2_ros.core.memory import MemoryShape
 from esam2_ros.core.memory import Recall
-from esam2_ros.core.transfer import to_device
 
 
 class StockConditioner:
@@ -34,8 +37,11 @@ class StockConditioner:
         self._memory = torch.zeros(keys, 1, shape.channels, device=device)
         self._position = torch.zeros(keys, 1, shape.channels, device=device)
 
-    def __call__(self, embedding: Tensor, bank: MemoryBank, recall: Recall) -> Tensor:
-        """Condition the embedding [1, hidden, h, w] on the recalled memories; same shape."""
+    def __call__(self, embedding: Tensor, targets: Sequence[Memories]) -> Tensor:
+        """Condition the embedding [1, hidden, h, w] for each target: [targets, hidden, h, w]."""
+        return torch.cat([self._one(embedding, each.bank, each.recall) for each in targets])
+
+    def _one(self, embedding: Tensor, bank: MemoryBank, recall: Recall) -> Tensor:
         spatial, pointer = self._gather(bank, recall)
         end = spatial + pointer
         tokens = embedding.flatten(2).permute(2, 0, 1)  # [tokens, 1, hidden]
@@ -63,18 +69,3 @@ class StockConditioner:
             self._memory[span, 0] = rows.view(-1, self._shape.channels)
             self._position[span, 0] = pointer_positions(self._model, recall, self._tokens_a_pointer)
         return spatial, pointer
-
-
-def pointer_positions(model: SAM2Base, recall: Recall, repeat: int) -> Tensor:
-    """Sine code of each pointer's distance in frames, `repeat` rows a pointer: [n, channels]."""
-    distances = torch.tensor([float(distance) for _, distance in recall.pointers])
-    steps = to_device(distances, model.device) / (model.max_obj_ptrs_in_encoder - 1)
-    code = get_1d_sine_pe(steps, dim=model.hidden_dim)
-    positions: Tensor = model.obj_ptr_tpos_proj(code)
-    return positions.repeat_interleave(repeat, dim=0)
-
-
-def sine_code(encoding: torch.nn.Module, side: int, channels: int, device: torch.device) -> Tensor:
-    """Position code of a side x side grid: [side * side, 1, channels]."""
-    code: Tensor = encoding(torch.zeros(1, channels, side, side, device=device))
-    return code.flatten(2).permute(2, 0, 1).contiguous()

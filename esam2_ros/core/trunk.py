@@ -77,7 +77,7 @@ class WindowTrunk:
         )
         entry = WindowLayout(image_size // STRIDES[2], unit // 4, device)
         # From the 32 px order in which stage 3 is entered to its own.
-        self._regroup = entry.back[self.layouts[2].order]
+        self.regroup = entry.back[self.layouts[2].order]
         self._groups = {
             **dict.fromkeys(range(trunk.stage_ends[0] + 2), self.layouts[0].groups),
             **dict.fromkeys(
@@ -100,23 +100,56 @@ class WindowTrunk:
         `route` are the active windows of stage 3, None for all. `cached` False computes the
         position table anew, as stock does.
         """
-        trunk = self._trunk
-        tokens = trunk.patch_embed(image)[0].flatten(0, 1).index_select(0, self.layouts[0].order)
-        tokens = tokens + (self._position if cached else self._positions(image.shape[-1]))
-        first, second, third = self._early(tokens)
-        last, ends = self.range.last, trunk.stage_ends
-        third = third.index_select(0, self._regroup)
-        third = self._dense(third, range(ends[1] + 2, self.range.first))
+        first, second, third = self.early(self.patches(image, cached))
+        last = self.range.last
+        third = third.index_select(0, self.regroup)
+        third = self._dense(third, range(self.third.start, self.range.first))
         if route is None:
             third = self._dense(third, range(self.range.first, last))
         else:
             third = self._routed(third, route)
-        third = self._dense(third, range(last, ends[2] + 1))
-        fourth = self._dense(third, range(ends[2] + 1, ends[3] + 1))
-        return first, second, third, fourth
+        return first, second, *self.rest(third, last)
 
-    def _early(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Stages 1 and 2 and the entry of stage 3, some windows at a time."""
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the four stages."""
+        return tuple(self.block(number).dim_out for number in self._trunk.stage_ends)
+
+    @property
+    def global_blocks(self) -> tuple[int, ...]:
+        """Numbers of the blocks whose windows attend to each other."""
+        return tuple(self._trunk.global_att_blocks)
+
+    @property
+    def third(self) -> range:
+        """Blocks of stage 3 after its entry."""
+        return range(self._trunk.stage_ends[1] + 2, self._trunk.stage_ends[2] + 1)
+
+    @property
+    def fourth(self) -> range:
+        """Blocks of stage 4; the first of them halves windows of stage 3."""
+        return range(self._trunk.stage_ends[2] + 1, self._trunk.stage_ends[3] + 1)
+
+    def block(self, number: int) -> MultiScaleBlock:
+        """The model's own block."""
+        return self._trunk.blocks[number]
+
+    def rest(self, tokens: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """Stage 3 of all windows from block `first` on, and stage 4: [tokens, C] each."""
+        third = self._dense(tokens, range(first, self.third.stop))
+        return third, self._dense(third, self.fourth)
+
+    def patches(self, image: Tensor, cached: bool = True) -> Tensor:
+        """Tokens of an image [1, 3, S, S] with their positions, in stage 1's order: [n, C]."""
+        tokens: Tensor = self._trunk.patch_embed(image)[0].flatten(0, 1)
+        position = self._position if cached else self._positions(image.shape[-1])
+        return tokens.index_select(0, self.layouts[0].order) + position
+
+    def early(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Stages 1 and 2 and the entry of stage 3, of any number of 32 px windows [n, C].
+
+        Some of them at a time.
+        """
         ends = self._trunk.stage_ends
         area = self.layouts[0].window ** 2
         outputs: list[list[Tensor]] = [[], [], []]
@@ -124,7 +157,7 @@ class WindowTrunk:
             windows = len(part) // area
             for i in range(ends[1] + 2):
                 whole = self._groups[i][0]
-                part = self._block(i, part, (Group(windows, whole.rows, whole.columns, 0),))
+                part = self.run(i, part, (Group(windows, whole.rows, whole.columns, 0),))
                 if i in ends or i == ends[1] + 1:
                     outputs[min(ends.index(i) if i in ends else 2, 2)].append(part)
         first, second, third = (torch.cat(parts) if parts[1:] else parts[0] for parts in outputs)
@@ -132,7 +165,7 @@ class WindowTrunk:
 
     def _dense(self, tokens: Tensor, blocks: Sequence[int]) -> Tensor:
         for i in blocks:
-            tokens = self._block(i, tokens, self._groups[i])
+            tokens = self.run(i, tokens, self._groups[i])
         return tokens
 
     def _routed(self, entry: Tensor, route: Selection) -> Tensor:
@@ -142,14 +175,14 @@ class WindowTrunk:
             return others
         tokens = entry.index_select(0, route.read)
         for i in range(self.range.first, self.range.last):
-            tokens = self._block(i, tokens, route.groups, route.keep, route.bias)
+            tokens = self.run(i, tokens, route.groups, route.keep, route.bias)
         if route.bias is None:
             return others.index_copy(0, route.write, tokens)
         # Padding and repeats land in a row past the end.
         room = torch.cat([others, others.new_empty(1, others.shape[1])])
         return room.index_copy(0, route.write, tokens)[:-1]
 
-    def _block(
+    def run(
         self,
         number: int,
         tokens: Tensor,
@@ -157,7 +190,8 @@ class WindowTrunk:
         keep: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
-        return self._run_block(self._trunk.blocks[number], tokens, groups, keep, bias)
+        """A block on windows of these shapes; `keep` and `bias` as of a Selection."""
+        return self._run_block(self.block(number), tokens, groups, keep, bias)
 
     def compile(self, compiler: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]) -> None:
         """Run blocks as `compiler` makes them: each kind of block in each shape once."""
@@ -171,15 +205,7 @@ class WindowTrunk:
         keep: Tensor | None,
         bias: Tensor | None,
     ) -> Tensor:
-        normed = block.norm1(tokens)
-        skip = tokens
-        if block.dim != block.dim_out:
-            skip = self._apply(block.proj, normed)
-            if block.pool is not None:
-                skip = _pool_windows(skip, groups)
-        if keep is not None:
-            normed = normed * keep.to(normed.dtype)  # stock pads with zeros after the norm
-        qkv = self._apply(block.attn.qkv, normed)
+        skip, qkv = self.open_block(block, tokens, groups, keep)
         if block.window_size == 0:
             mixed = self._attend(qkv, block.attn.num_heads, bias)
         else:
@@ -189,6 +215,28 @@ class WindowTrunk:
                 for part, group in zip(qkv.split(sizes), groups, strict=True)
             ]
             mixed = torch.cat(parts) if parts[1:] else parts[0]
+        return self.close_block(block, skip, mixed)
+
+    def open_block(
+        self,
+        block: MultiScaleBlock,
+        tokens: Tensor,
+        groups: tuple[Group, ...],
+        keep: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """What a block does before attention: its skip [n, C] and [n, 3 C] to attend with."""
+        normed = block.norm1(tokens)
+        skip = tokens
+        if block.dim != block.dim_out:
+            skip = self._apply(block.proj, normed)
+            if block.pool is not None:
+                skip = _pool_windows(skip, groups)
+        if keep is not None:
+            normed = normed * keep.to(normed.dtype)  # stock pads with zeros after the norm
+        return skip, self._apply(block.attn.qkv, normed)
+
+    def close_block(self, block: MultiScaleBlock, skip: Tensor, mixed: Tensor) -> Tensor:
+        """What a block does after attention: [n, C] of it and of its skip -> [n, C]."""
         tokens = skip + self._apply(block.attn.proj, mixed)
         hidden = self._apply(block.mlp.layers[0], block.norm2(tokens), 'gelu')
         return tokens + self._apply(block.mlp.layers[1], hidden)

@@ -38,6 +38,7 @@ class Selection:
     read    [n] where their tokens are in the whole layout
     write   [n] where they go to; one past its end for padding and repeats
     groups  their shapes, in order
+    windows  their numbers, in order; none where the shape alone is known
     keep    [n, 1] 1 for tokens, 0 for padding; None where nothing is padded
     bias    [n] 0 for tokens, -inf for padding and repeats; None where there are none
     """
@@ -47,6 +48,7 @@ class Selection:
     groups: tuple[Group, ...]
     keep: Tensor | None = None
     bias: Tensor | None = None
+    windows: tuple[int, ...] = ()
 
 
 class WindowLayout:
@@ -101,7 +103,7 @@ class WindowLayout:
         index = torch.cat(spans) if spans else torch.empty(0, dtype=torch.long)
         index = to_device(index, self.device)
         groups = tuple(self._group(shape, n) for shape, n in counts.items())
-        return Selection(index, index, groups)
+        return Selection(index, index, groups, windows=tuple(chosen))
 
     def select_padded(self, windows: Sequence[int], count: int) -> Selection:
         """The tokens of these windows in shapes that depend on `count` alone, for graphs.

@@ -76,6 +76,12 @@ _TRACKED: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
         'that, and only what is near a target conditioned on its memory',
         {'mode': 'paper', 'monitor': True, 'query_sparse': True},
     ),
+    ('lossless', 'what did not change is reused, all memory: equal to exact', {'mode': 'lossless'}),
+    (
+        'incremental',
+        'what is near a target and changed, the rest as it was; with the monitor on',
+        {'mode': 'incremental', 'monitor': True},
+    ),
 )
 
 

@@ -41,7 +41,8 @@ class TrackerConfig:
     prompt_history_bytes  and the bytes they may take
     catch_up_frames       past frames a late prompt is tracked through, the newest included
     dtype                 'auto', 'float32', 'bfloat16' or 'float16'
-    mode                  'stock', 'exact', 'swr', 'smr' or 'paper': what is made sparse
+    mode                  'stock', 'exact', 'swr', 'smr', 'paper', 'lossless' or 'incremental': what
+                          is left out
     first_routed          block of the encoder that routing starts at; None is the paper's
     saliency_mass         attention that saliency windows hold together, 0..1
     score_threshold       object score (logit) below which saliency windows are computed too
@@ -58,6 +59,8 @@ class TrackerConfig:
     motion                the scene monitor's settings
     cut_policy            'hold' memories until the target is seen again, 'forget' the recent ones,
                           or 'reset': forget all targets
+    change_levels         what the mean of 8 x 8 px may change (0..255) before a tile of the image
+                          counts as changed in mode 'incremental'
     margin_px             computed around a mask when the monitor is on, model pixels
     doubt_logit           object score (logit) below which the monitor has all windows computed
     refresh_windows       windows a frame that are computed because they were not for longest
@@ -90,6 +93,7 @@ class TrackerConfig:
     monitor: bool = False
     motion: MonitorConfig = field(default_factory=MonitorConfig)
     cut_policy: str = 'hold'
+    change_levels: float = 3.0
     margin_px: int = 32
     doubt_logit: float = 2.5
     refresh_windows: int = 1
@@ -114,6 +118,7 @@ class TrackerConfig:
                 ('keep_ratio', 0.01, 1.0),
                 ('saliency_queries', 1, 4096),
                 ('key_cache_bytes', 0, 1 << 40),
+                ('change_levels', 0.1, 64.0),
                 ('margin_px', 0, 256),
                 ('doubt_logit', -10.0, 10.0),
                 ('refresh_windows', 0, 25),
@@ -135,7 +140,8 @@ class TrackerConfig:
     @property
     def in_parts(self) -> bool:
         """Whether frames may be conditioned in part."""
-        return self.query_sparse and Mode(self.mode).sparse_memory
+        mode = Mode(self.mode)
+        return mode is Mode.INCREMENTAL or (self.query_sparse and mode.sparse_memory)
 
     def rebuilds(self, other: 'TrackerConfig') -> list[str]:
         """The settings that keep a tracker from going on with `other` as it is built."""

@@ -129,7 +129,7 @@ class FramePath:
         counts = [conditioner.count_keys(each, retrieval) for each in batch]
         return MemoryUse(
             use.frames + sum(len(each.recall.frames) for each in batch),
-            use.queries + sum(map(conditioner.count_queries, batch)),
+            use.queries + conditioner.count_queries(batch),
             use.keys_kept + sum(kept for kept, _ in counts),
             use.keys_total + sum(total for _, total in counts),
         )

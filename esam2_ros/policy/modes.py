@@ -12,13 +12,30 @@ class Mode(StrEnum):
     SWR = 'swr'
     SMR = 'smr'
     PAPER = 'paper'
+    LOSSLESS = 'lossless'
+    INCREMENTAL = 'incremental'
 
     @property
     def routed(self) -> bool:
-        """Whether the encoder computes some windows only."""
-        return self in (Mode.SWR, Mode.PAPER)
+        """Whether the encoder computes the windows that matter only."""
+        return self in (Mode.SWR, Mode.PAPER, Mode.INCREMENTAL)
 
     @property
     def sparse_memory(self) -> bool:
         """Whether old memories are read in part only."""
-        return self in (Mode.SMR, Mode.PAPER)
+        return self in (Mode.SMR, Mode.PAPER, Mode.INCREMENTAL)
+
+    @property
+    def reuses(self) -> bool:
+        """Whether the encoder takes what did not change as it was."""
+        return self in (Mode.LOSSLESS, Mode.INCREMENTAL)
+
+    @property
+    def in_part(self) -> bool:
+        """Whether the encoder may compute a part of the windows."""
+        return self.routed or self.reuses
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the result is that of all windows and all memory."""
+        return self in (Mode.STOCK, Mode.EXACT, Mode.LOSSLESS)

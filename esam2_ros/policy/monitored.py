@@ -57,15 +57,32 @@ class MonitoredRouter:
         if self.mode.sparse_memory:
             keep = kept_tokens(grid, allowance.keep_ratio)
         whole = self._whole(evidence)
-        queries = None
-        if self.query_sparse and whole in _CONDITIONED_IN_PART:
-            queries = tuple(self._queries(grid, target, evidence) for target in evidence.targets)
         if whole:
             # As in `exact`: nothing is left out where something is at stake.
             kept = None if allowance.careful else keep
-            return replace(dense_plan(grid, self.mode, whole, kept), queries=queries)
+            plan = dense_plan(grid, self.mode, whole, kept)
+        else:
+            plan = self._routed(grid, evidence, view, allowance, keep)
+        if not self.query_sparse or whole not in _CONDITIONED_IN_PART:
+            return plan
+        # What the encoder computes in turn is conditioned then; else it is simply the next.
+        turn = plan.refresh or (evidence.frame % grid.count,)
+        queries = (
+            self._queries(grid, target, view, allowance, turn) for target in evidence.targets
+        )
+        return replace(plan, queries=tuple(queries))
+
+    def _routed(
+        self,
+        grid: WindowGrid,
+        evidence: Evidence,
+        view: SceneView,
+        allowance: Allowance,
+        keep: int | None,
+    ) -> FramePlan:
+        """The masks' windows, moved, where the mode routes."""
         if not self.mode.routed:
-            return replace(dense_plan(grid, self.mode, 'dense', keep), queries=queries)
+            return dense_plan(grid, self.mode, 'dense', keep)
         why = object_windows(evidence, self.saliency_mass, self.score_threshold)
         reason = 'motion' if view.motion_class in MOVING else 'margin'
         for target in evidence.targets:
@@ -80,28 +97,26 @@ class MonitoredRouter:
         why.update(dict.fromkeys(refresh, 'refresh'))
         active = tuple(sorted(why))
         reasons = tuple(why[window] for window in active)
-        return FramePlan(
-            self.mode, grid, active, reasons, queries=queries, keep=keep, refresh=refresh
-        )
+        return FramePlan(self.mode, grid, active, reasons, keep=keep, refresh=refresh)
 
     def _queries(
-        self, grid: WindowGrid, target: TargetEvidence, evidence: Evidence
+        self,
+        grid: WindowGrid,
+        target: TargetEvidence,
+        view: SceneView,
+        allowance: Allowance,
+        turn: Sequence[int],
     ) -> tuple[int, ...] | None:
-        """Blocks conditioned for one target: near it, and some in turn; None for all.
+        """Blocks conditioned for one target: near it, and those of windows whose turn it is.
 
-        All for a target that is not in view, or on its way out of it.
+        None, which is all, for a target that is not in view or on its way out of it.
         """
-        view, allowance = evidence.view, evidence.allowance
-        if view is None or allowance is None or target.absent:
-            return None
         near = _near(grid.blocks, target, view, allowance)
-        if not near:
+        if target.absent or not near:
             return None
         salient: tuple[int, ...] = ()
         if target.saliency is not None and target.object_logit < self.score_threshold:
             salient = salient_windows(target.saliency, self.saliency_mass)
-        start, quota = evidence.frame * allowance.refresh_windows, allowance.refresh_windows
-        turn = ((start + i) % grid.count for i in range(quota))
         return tuple(sorted({*near, *grid.blocks_of({*salient, *turn})}))
 
     def _whole(self, evidence: Evidence) -> str:

@@ -33,6 +33,7 @@ from esam2_ros.policy.readout import Readout
 from esam2_ros.policy.readout import read_out
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import MemoryUse
+from esam2_ros.policy.reuse import Reuse
 from esam2_ros.policy.routing import Evidence
 from esam2_ros.policy.routing import PaperRouter
 from esam2_ros.policy.routing import Router
@@ -73,6 +74,9 @@ class Pipeline:
             Mode(config.mode), config.keep_ratio, config.saliency_mass, config.score_threshold
         )
         self._supervisor = _supervisor(engine, config, before, monitor)
+        self._reuse = _reuse(engine, config, before)
+        # The published rule conditions everything: without the monitor nobody asks for parts.
+        self._in_parts = config.in_parts and (config.monitor or router is not None)
         self._planner: Router = router or self._paper
         if self._supervisor is not None and router is None:
             self._planner = MonitoredRouter(
@@ -126,14 +130,14 @@ class Pipeline:
         """Track `targets` on `frame`; the features are given where all windows were computed."""
         plan = idle_plan(self._engine.grid, self._config.mode)
         tracked, features, events = _NOTHING, None, list(sight.events)
+        whole = not targets
         if targets:
             plan = self._planner.plan(self._engine.grid, self._ask(frame.index, targets))
-            memories = self._memories(targets, plan)
+            whole = plan.is_dense
             with self._engine.precision():
                 with clock.stage('encode'):
-                    active = None if plan.is_dense else plan.active
-                    features = self._engine.encode(self._engine.normalise(frame.pixels), active)
-                tracked = self._path.track(features, memories, plan, clock)
+                    plan, features = self._encode(frame, plan)
+                tracked = self._path.track(features, self._memories(targets, plan), plan, clock)
         with clock.stage('mask'):
             readouts = read_out(tracked.segmentations, tracked.clues, size)
             for target, segmentation in zip(targets, tracked.segmentations, strict=True):
@@ -145,8 +149,9 @@ class Pipeline:
             events += _sightings(targets, absent, lost_after)
             if self._supervisor is not None:
                 rivals = [each.rivalry for each in readouts]
-                states, suspicions = self._supervisor.judge(targets, states, rivals, plan.is_dense)
-                events += [*suspicions, *self._supervisor.finish(plan, clock.timings().total)]
+                states, suspicions = self._supervisor.judge(targets, states, rivals, whole)
+                fresh = self._reuse.fresh if self._reuse else plan.active
+                events += [*suspicions, *self._supervisor.finish(fresh, clock.timings().total)]
         self._evidence, self.jumped = tuple(map(_evidence, readouts)), False
         result = FrameResult(
             frame_index=frame.index,
@@ -159,7 +164,34 @@ class Pipeline:
             events=tuple(events),
             view=sight.view,
         )
-        return result, features if plan.is_dense else None
+        return result, features if plan.is_dense or self._lossless else None
+
+    @property
+    def _lossless(self) -> bool:
+        return Mode(self._config.mode) is Mode.LOSSLESS
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept of earlier frames beside the targets' memories."""
+        return 0 if self._reuse is None else self._reuse.nbytes
+
+    def _encode(self, frame: PastFrame, plan: FramePlan) -> tuple[FramePlan, Features]:
+        """The features of a frame, and the plan that was carried out."""
+        engine, reuse = self._engine, self._reuse
+        image = engine.normalise(frame.pixels)
+        if reuse is None:
+            return plan, engine.encode(image, None if plan.is_dense else plan.active)
+        pixels = frame.pixels
+        plan = reuse.narrow(
+            plan, engine.normalise.levels(pixels) if isinstance(pixels, Tensor) else pixels
+        )
+        try:
+            features = engine.encode_again(image, reuse.cache, plan.active, plan.tiles)
+        except BaseException:
+            reuse.reset()
+            raise
+        reuse.commit(plan)
+        return plan, features
 
     def catch_up(
         self, bank: MemoryBank, features: Iterable[Features], index: int
@@ -174,17 +206,19 @@ class Pipeline:
 
     def _memories(self, targets: Sequence[Target], plan: FramePlan) -> list[Memories]:
         """What each target brings to memory attention."""
-        if plan.queries is not None and not self._config.in_parts:
-            raise ConfigError(
-                'the plan conditions parts of the image; needed: query_sparse, smr or paper'
-            )
         queries = (None,) * len(targets) if plan.queries is None else plan.queries
+        if not self._in_parts and any(queries):
+            raise ConfigError(
+                f'the plan conditions parts of the image in mode {self._config.mode!r} with'
+                f' query_sparse {self._config.query_sparse}; needed: incremental, or smr or paper'
+                ' with query_sparse'
+            )
         if len(queries) != len(targets):
             raise ConfigError(
                 f'the plan has queries of {len(queries)} targets; tracked: {len(targets)}'
             )
         for target in targets:
-            if not self._config.in_parts:
+            if not self._in_parts:
                 target.cache = None
             elif target.cache is None:
                 target.cache = self._engine.new_cache()
@@ -198,6 +232,19 @@ class Pipeline:
         if self._supervisor is None:
             return Evidence(self._evidence, since)
         return self._supervisor.evidence(index, self._evidence, targets, since, self.jumped)
+
+
+def _reuse(engine: Engine, config: TrackerConfig, before: Pipeline | None) -> Reuse | None:
+    """The stream's so far, or a new one; None in a mode that reuses nothing."""
+    mode = Mode(config.mode)
+    if not mode.reuses:
+        return None
+    kept = before._reuse if before else None
+    if kept is not None and kept.suits(mode, config.change_levels):
+        return kept
+    return Reuse(
+        mode, config.change_levels, engine.grid, lambda: engine.new_frame_cache(mode.lossless)
+    )
 
 
 def _supervisor(

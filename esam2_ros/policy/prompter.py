@@ -73,6 +73,7 @@ class Prompter:
         for at, each in enumerate([past, *later], start=index):
             target.arrive(each.index, at)
         target.trust()
+        target.forget_conditioning()
         if past.index < self._pipeline.cut_at:
             target.watch.cut()
         target.label = prompt.label or target.label

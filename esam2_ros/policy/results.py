@@ -67,7 +67,7 @@ class MemoryUse:
     queries     tokens of the image that were conditioned on memory
     keys_kept   memory tokens attended to
     keys_total  memory tokens the recalled frames hold
-    bytes       of all banks and the prompt history together
+    bytes       of all banks and caches and the prompt history together
     """
 
     frames: int = 0

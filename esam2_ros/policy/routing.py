@@ -168,7 +168,7 @@ class ForcedRouter:
     def plan(self, grid: WindowGrid, evidence: Evidence) -> FramePlan:
         """The next block of windows in row order, around the end."""
         keep = kept_tokens(grid, self._keep_ratio) if self._mode.sparse_memory else None
-        share = self._share if self._mode.routed else 1.0
+        share = self._share if self._mode.in_part else 1.0
         active = _part(grid, share, self._frame)
         queries = None
         if self._query_share is not None and evidence.targets:
@@ -178,7 +178,10 @@ class ForcedRouter:
             )
         self._frame += 1
         reasons = ('forced',) * len(active)
-        return FramePlan(self._mode, grid, active, reasons, queries=queries, keep=keep)
+        treatment = 'shortcut'
+        if self._mode.reuses:
+            treatment = 'reused' if self._mode.lossless else 'stale'
+        return FramePlan(self._mode, grid, active, reasons, treatment, queries, keep)
 
 
 def _part(grid: WindowGrid, share: float, number: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a monitored tracker does beyond SAM2: looks at each frame first, judges each mask after."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.policy.budget import Budget
 from esam2_ros.policy.config import TrackerConfig
@@ -94,6 +94,7 @@ class Supervisor:
         for target in targets:
             if self.config.cut_policy == 'forget':
                 target.bank.forget_recent()
+                target.forget_conditioning()
                 target.watch = Watch()
             else:
                 target.watch.cut()
@@ -179,6 +180,7 @@ class Supervisor:
             target.committed = verdict.write
             if verdict.drop:
                 target.bank.forget_recent(keep=target.at if verdict.write else -1)
+                target.forget_conditioning()
             if verdict.anchor:
                 target.bank.promote(target.at, self.config.anchors)
             if verdict.suspect:
@@ -209,10 +211,9 @@ class Supervisor:
         x0, y0, x1, y1 = state.box
         return float(np.hypot((x1 - x0) / width, (y1 - y0) / height))
 
-    def finish(self, plan: FramePlan, total_ms: float) -> list[TrackerEvent]:
-        """Count the frame's windows and its time."""
-        computed = set(plan.active)
-        self._ages = [0 if n in computed else age + 1 for n, age in enumerate(self._ages)]
+    def finish(self, fresh: Collection[int], total_ms: float) -> list[TrackerEvent]:
+        """Count the frame's time, and the age of all windows but those that are `fresh`."""
+        self._ages = [0 if n in fresh else age + 1 for n, age in enumerate(self._ages)]
         before, self._over = self._over, self._budget.update(total_ms)
         if self._over and not before:
             text = f'over {self.config.latency_ms:g} ms a frame with nothing left to lower'

@@ -87,6 +87,11 @@ class Target:
         """Nothing of it waits or is doubted."""
         self.watch, self.suspect = Watch(), False
 
+    def forget_conditioning(self) -> None:
+        """Its memory is another: what was conditioned on it before holds no more."""
+        if self.cache is not None:
+            self.cache.forget()
+
     def status(self, lost_after: int) -> TargetStatus:
         """TRACKED, OCCLUDED or LOST, by how long the target has been out of view."""
         if self.frames_since_seen == 0:

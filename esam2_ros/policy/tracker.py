@@ -133,7 +133,8 @@ class StreamingTracker:
     @property
     def memory_bytes(self) -> int:
         """Bytes of all memory banks and caches, and of the frames kept for late prompts."""
-        return sum(target.nbytes for target in self._targets.values()) + self._history.nbytes
+        targets = sum(target.nbytes for target in self._targets.values())
+        return targets + self._history.nbytes + self._pipeline.nbytes
 
     def step(self, image: NDArray[np.uint8], stamp: int | None = None) -> FrameResult:
         """Track every target on the next image.
@@ -233,6 +234,7 @@ class StreamingTracker:
         for target in self._targets.values():
             target.bank.forget_recent()
             target.trust()
+            target.forget_conditioning()
         self._history.clear()
 
     def save(self, path: str | Path) -> tuple[int, ...]:
@@ -314,6 +316,8 @@ class StreamingTracker:
         except BaseException:
             # What this frame showed is lost: the next one must not trust the one before it.
             self._pipeline.jumped, self._pipeline.prompted = True, index
+            for target in targets:
+                target.forget_conditioning()
             raise
         if look.resets:
             self._targets.clear()

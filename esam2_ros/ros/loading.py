@@ -8,6 +8,8 @@ from time import perf_counter
 from esam2_ros.ros.commands import Tracker
 from esam2_ros.ros.settings import Settings
 
+_WARM_TARGETS = 4  # as many at once are recorded on a GPU; with more, nothing but speed is lost
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedTracker:
@@ -55,7 +57,7 @@ def load_tracker(settings: Settings, stop: Event) -> LoadedTracker:
     rehearsal.add(Prompt(box=(0, 0, side / 2, side / 2)))
     rehearsal.step(blank)
     tracker = StreamingTracker(model, config, shortcut=shortcut)
-    tracker.warm_up()
+    tracker.warm_up(min(settings.max_targets, _WARM_TARGETS))
     return LoadedTracker(
         tracker=tracker,
         model=settings.model_name,

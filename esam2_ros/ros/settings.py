@@ -16,7 +16,7 @@ MODEL_NAMES = (
     'sam2.1_hiera_base_plus',
     'sam2.1_hiera_large',
 )
-MODES = ('stock', 'exact', 'swr', 'smr', 'paper')
+MODES = ('stock', 'exact', 'swr', 'smr', 'paper', 'lossless', 'incremental')
 CUT_POLICIES = ('hold', 'forget', 'reset')
 
 
@@ -60,9 +60,19 @@ class Settings:
     mode: str = parameter(
         'exact',
         'routing.mode',
-        'What is left out: "exact" nothing, "swr" windows, "smr" old memories, "paper" both;'
-        ' "stock" is sam2 itself. To and from "stock" only while nothing is tracked.',
+        'What is left out: "exact" nothing, "swr" windows, "smr" old memories, "paper" both,'
+        ' "lossless" what did not change, "incremental" what did not change or is far from the'
+        ' targets; "stock" is sam2 itself. To and from "stock" only while nothing is tracked.',
         choices=MODES,
+        dynamic=True,
+    )
+    change_levels: float = parameter(
+        3.0,
+        'routing.change_levels',
+        'What the mean of 8 x 8 pixels of the model input may change before they count as changed'
+        ' in mode incremental; 0 to 255.',
+        low=0.1,
+        high=64.0,
         dynamic=True,
     )
     margin_px: int = parameter(
@@ -133,7 +143,7 @@ class Settings:
         False,
         'memory.query_sparse',
         'Condition only what is near a target on its memory, in the modes smr and paper, while'
-        ' motion.enabled.',
+        ' motion.enabled. The mode incremental always does.',
         dynamic=True,
     )
     min_iou: float = parameter(

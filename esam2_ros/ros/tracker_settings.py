@@ -27,6 +27,7 @@ def tracker_config(settings: Settings) -> TrackerConfig:
             rapid_shift=settings.rapid_threshold,
         ),
         cut_policy=settings.cut_policy,
+        change_levels=settings.change_levels,
         margin_px=settings.margin_px,
         doubt_logit=settings.doubt_logit,
         refresh_windows=settings.refresh_windows,

@@ -18,6 +18,8 @@ from esam2_ros.bench.model_shape import shape_named
 from esam2_ros.bench.sharpen import sharpen
 from esam2_ros.bench.video import MadeVideo
 from esam2_ros.core.encoder import Encoder
+from esam2_ros.core.incremental import FrameCache
+from esam2_ros.core.incremental import IncrementalEncoder
 from esam2_ros.core.models import build_model
 from esam2_ros.core.pack import NOTHING
 from esam2_ros.core.pack import ExactPack
@@ -207,6 +209,24 @@ def test_all_windows_and_all_keys_are_the_exact_mode():
     assert paper.keys == exact.keys
     retrieval = paper.memory_attention['retrieval']
     assert paper.total == exact.total + retrieval
+
+
+@pytest.mark.parametrize('mode', ['lossless', 'incremental'])
+def test_an_encoder_that_reuses(mode):
+    """Counted is the mean over where the windows in work lie; stages 1 and 2 are whole."""
+    name, size, active, windows = 'compact', 320, 4, 16
+    encoder = Encoder(build_model(name, size).to('meta'), ExactPack(onednn=False))
+    cache = FrameCache(encoder, mode == 'lossless', torch.float32)
+    incremental = IncrementalEncoder(encoder)
+    image = torch.empty(1, 3, size, size, device='meta')
+    counts = []
+    for first in range(windows):
+        cache.filled = True
+        place = [(first + i) % windows for i in range(active)]
+        counts.append(counted(incremental, image, cache, place, None))
+    ours = cost(name, size, mode, active=active / windows)
+    assert sum(ours.encoder.values()) == pytest.approx(sum(counts) / windows, rel=0.02)
+    assert ours.total < cost(name, size, 'exact').total
 
 
 def test_a_quarter_of_the_queries_by_hand():

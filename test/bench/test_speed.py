@@ -113,6 +113,8 @@ def test_difference():
         ({'mode': 'smr', 'memories': 7, 'targets': 2}, 9, 2 * 256 + 5 * 12),
         ({'mode': 'paper', 'memories': 3, 'active': 0.34, 'ablate': TRICKS}, 4, 2 * 256 + 12),
         ({'mode': 'smr', 'memories': 3, 'targets': 2, 'queries': 0.25}, 9, 2 * 256 + 12),
+        ({'mode': 'incremental', 'memories': 3, 'active': 0.25, 'queries': 0.25}, 3, 2 * 256 + 12),
+        ({'mode': 'lossless', 'memories': 3, 'active': 0.25}, 3, 3 * 256),
     ],
     ids=lambda value: value['mode'] if isinstance(value, dict) else None,
 )
@@ -139,12 +141,12 @@ def test_a_bug_would_show(monkeypatch):
     """The error is measured, not assumed: without rotation it is large."""
     rotated = OurStream.__init__
 
-    def unrotated(stream, model, config, active):
+    def unrotated(stream, model, *rest):
         model = copy.deepcopy(model)
         for layer in model.memory_attention.layers:
             for attention in (layer.self_attn, layer.cross_attn_image):
                 attention.freqs_cis = torch.ones_like(attention.freqs_cis)
-        rotated(stream, model, config, active)
+        rotated(stream, model, *rest)
 
     monkeypatch.setattr(OurStream, '__init__', unrotated)
     assert measure(SpeedJob('compact', SIDE, memories=3, frames=1)).difference.absolute > 1e-2

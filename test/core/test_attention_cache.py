@@ -14,6 +14,7 @@ from esam2_ros.core.engine import Engine
 from esam2_ros.core.models import build_model
 from esam2_ros.core.pack import ExactPack
 from esam2_ros.core.plan import WindowGrid
+from esam2_ros.errors import ConfigError
 
 CPU = torch.device('cpu')
 BATCH = 3
@@ -86,7 +87,7 @@ def test_the_first_pass_conditions_everything(case):
     """Whatever is asked: nothing is kept yet that could stand for the rest."""
     engine, (first, _), banks = case
     targets = asked(banks, [engine.new_cache() for _ in banks], [(0,)] * BATCH)
-    assert engine.conditioner.count_queries(targets[0]) == engine.grid.tokens
+    assert engine.conditioner.count_queries(targets) == BATCH * engine.grid.tokens
     assert relative(engine.condition(first, targets), engine.condition(first, asked(banks))) < 1e-5
 
 
@@ -144,9 +145,10 @@ def test_what_targets_share_changes_nothing(case, blocks):
 
 @pytest.mark.parametrize('retrieval', [None, Retrieval(12, 64)])
 def test_one_by_one_equals_all_at_once(case, retrieval):
+    """Also in what is kept of memories: repeats that fill a row up have no say in it."""
     engine, (first, second), banks = case
-    blocks = [(0, 5), (3,), (8, 0, 1)]
-    results = []
+    blocks = [(0, 5), (3,), (8, 0, 1, 2, 4, 5, 6)]
+    results, kept = [], []
     for alone in (False, True):
         for bank in banks:
             for slot in range(bank.shape.recent_slots):
@@ -156,7 +158,65 @@ def test_one_by_one_equals_all_at_once(case, retrieval):
         targets = asked(banks, caches, blocks)
         batches = [[target] for target in targets] if alone else [targets]
         results.append(torch.cat([engine.condition(second, each, retrieval) for each in batches]))
+        kept.append(torch.stack([bank.kept.index for bank in banks]))
     assert relative(results[1], results[0]) < 1e-5
+    assert (kept[0].sort(-1).values == kept[1].sort(-1).values).float().mean() > 0.999
+
+
+def test_queries_that_score_are_spread_over_the_part(case):
+    """Of a square number of tokens too: block after block they are no image."""
+    engine, (first, second), banks = case
+    blocks = [tuple(range(4))] * BATCH  # 64 tokens
+    caches = [engine.new_cache() for _ in banks]
+    engine.condition(first, asked(banks, caches))
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'esam2_ros.core.conditioning.received',
+            lambda query, key: seen.append(len(query)) or torch.rand(len(key)),
+        )
+        for bank in banks:
+            bank.kept.forget((FRAME - 1) % bank.shape.recent_slots)
+        engine.condition(second, asked(banks, caches, blocks), Retrieval(12, 48))
+    assert set(seen) == {48}
+
+
+def test_a_target_that_wants_everything_gives_it_to_its_batch(case):
+    engine, (first, second), banks = case
+    caches = [engine.new_cache() for _ in banks]
+    engine.condition(first, asked(banks, caches))
+    targets = asked(banks, caches, [(0, 5), None, (8,)])
+    assert engine.conditioner.count_queries(targets) == BATCH * engine.grid.tokens
+    assert (
+        relative(engine.condition(second, targets), engine.condition(second, asked(banks))) < 1e-5
+    )
+
+
+def test_forgotten_is_conditioned_anew(case):
+    engine, (first, second), banks = case
+    caches = [engine.new_cache() for _ in banks]
+    engine.condition(first, asked(banks, caches))
+    for cache in caches:
+        cache.forget()
+    got = engine.condition(second, asked(banks, caches, [(0,)] * BATCH))
+    assert relative(got, engine.condition(second, asked(banks))) < 1e-5
+
+
+def test_in_bfloat16_parts_and_wholes_are_alike():
+    """The result is float32 in both, and tokens conditioned again come out nearly the same."""
+    model = stock_sam2.sharpen(build_model('compact', 256, seed=1))
+    engine = Engine(model, dtype=torch.bfloat16)
+    bank, cache = engine.new_bank(), engine.new_cache()
+    bank.write_prompt(0, torch.randn(256, 32), torch.randn(128))
+    image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(1))
+    with engine.precision():
+        features = engine.encode(image)
+        whole, part = (
+            engine.condition(features, [Memories(bank, bank.recall(1), 1, cache, blocks)]).clone()
+            for blocks in (None, (2, 9))
+        )
+    assert whole.dtype == part.dtype == torch.float32
+    assert relative(part, whole) < 0.05
 
 
 def test_without_a_shared_opening(case):
@@ -180,15 +240,19 @@ def test_without_a_shared_opening(case):
     ('blocks', 'shape'),
     [
         ([None, None], None),
-        ([(), None], None),
+        ([(0,), ()], None),  # one target wants all
         ([(24,)], (1, 16)),
         ([(0,), (0, 1)], (2, 32)),
-        ([(0,), None], (2, 400)),  # one target wants all of 20 x 20
     ],
 )
 def test_index_on_a_cpu(blocks, shape):
     index = QueryTable(20, False, CPU)(blocks)
     assert shape == (None if index is None else tuple(index.shape))
+
+
+def test_an_input_without_whole_blocks_is_refused():
+    with pytest.raises(ConfigError, match='288 px cannot be conditioned in parts; needed: a multi'):
+        QueryTable(18, False, CPU)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +265,7 @@ def test_index_on_a_gpu(blocks, rounded):
     index = table(blocks)
     assert index.shape == (len(blocks), rounded * 16)
     for row, chosen in zip(index, blocks, strict=True):
-        assert table.count(chosen) == len(row.unique()) == 16 * len(chosen)
+        assert len(row.unique()) == table.size * len(chosen) == 16 * len(chosen)
 
 
 def test_a_block_is_four_tokens_a_side():
@@ -222,7 +286,7 @@ def test_blocks_of_windows():
 
 def test_repeats_are_written_once():
     cache = AttentionCache(3, 4, 2, CPU, torch.float32)
-    queries = Queries(torch.tensor([[2, 0, 2]]), [cache])
+    queries = Queries(torch.tensor([[2, 0, 2]]), [2], [cache])
     rows = torch.tensor([[[1.0, 1.0], [2.0, 2.0], [1.0, 1.0]]])
     keys, values = queries.renew(2, rows, 2 * rows)
     assert keys[0].tolist() == [[2, 2], [0, 0], [1, 1], [0, 0]]

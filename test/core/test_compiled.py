@@ -36,7 +36,7 @@ def relative(got, wanted):
 
 def test_blocks_compile_whole(model):
     """Traced without a break and only while that is allowed."""
-    trunk = WindowTrunk(model.image_encoder.trunk, SIDE, Engine(model).encoder._linear)
+    trunk = WindowTrunk(model.image_encoder.trunk, SIDE, Engine(model).encoder.linear)
     layout = trunk.layouts[2]
     some, other = layout.select_padded([0, 15], 2), layout.select_padded([1, 2, 3], 4)
     wanted = trunk(image(), some)[2], trunk(image(), other)[2]

@@ -223,10 +223,9 @@ def test_the_frame_path_looks_at_no_value(name, tricks, retrieval, parts):
             touched = engine.touched(segmentation)
         assert touched.shape == shares.shape == (2, engine.grid.count)
         table = 0 if active is None else 2 * 2 * engine.encoder.windows.window**2
-        # The tokens of three blocks for each target; `open` and `condition` both ask for them.
+        # The tokens of three blocks for each target.
         index = 2 * 3 * 16 if parts and frame > 2 and (tricks or retrieval) else 0
-        sizes = [side * side * 3, table, *(len(each.recall.pointers) for each in batch)]
-        sizes += [index] * (1 + (opening is not None))
+        sizes = [side * side * 3, table, index, *(len(each.recall.pointers) for each in batch)]
         assert sorted(uploads.host.elements()) == sorted(size for size in sizes if size)
 
 
@@ -253,7 +252,7 @@ def test_warming_up_records_every_shape_and_rehearses(model, dtype):
     # Of the rehearsals: the encoder once, the decoder twice, the memory encoder once.
     assert capture.replayed == 2 * 4
     recorded = capture.recorded
-    assert recorded == len(engine.encoder.buckets) + 1 + 2 * 3
+    assert recorded == len(engine.encoder.buckets) + 1 + 2 * 2
     with engine.precision():
         for active, free in wanted.items():
             for one, other in zip(maps(engine.encode(image(), active)), free, strict=True):

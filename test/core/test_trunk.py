@@ -80,19 +80,19 @@ def test_inactive_windows_take_the_shortcut():
     ours = WindowTrunk(trunk, size, Linear(), shortcut)
     layout = ours.layouts[2]
     seen = {}
-    block = ours._block
+    block = ours.run
 
     def spy(number, tokens, *rest):
         seen.setdefault(number, tokens)
         return block(number, tokens, *rest)
 
-    ours._block = spy
+    ours.run = spy
     ours(image(size), layout.select([4]))
     merged = seen[ours.range.last]
     active = layout.select([4]).read
     others = torch.ones(len(merged), dtype=torch.bool)
     others[active] = False
-    entry = ours._early(first_tokens(ours, image(size)))[2].index_select(0, ours._regroup)
+    entry = ours.early(first_tokens(ours, image(size)))[2].index_select(0, ours.regroup)
     assert relative(merged[others], shortcut(entry)[others]) < 1e-6
     assert relative(merged[active], entry[active]) > 1e-3  # the routed blocks did something
 
@@ -110,8 +110,8 @@ def test_a_window_does_not_depend_on_which_others_are_active_before_a_global_blo
     tokens = torch.randn(layout.side**2, 128)
     one, two = layout.select([7]), layout.select([7, 20])
     first = ours.range.first
-    alone = ours._block(first, tokens[one.read], one.groups)
-    both = ours._block(first, tokens[two.read], two.groups)
+    alone = ours.run(first, tokens[one.read], one.groups)
+    both = ours.run(first, tokens[two.read], two.groups)
     assert relative(both[: len(alone)], alone) < 1e-6
 
 

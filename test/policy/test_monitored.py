@@ -209,14 +209,15 @@ PANNED = {19, 20, 21, 27, 28, 29, 35, 36, 37}
         # Where the decoder looked, if it was unsure: window 0 is of blocks 0, 1, 8, 9.
         ({'logit': 4.0, 'saliency': (0.9, *[0.0] * 34, 0.1)}, {0, 1, 8, 9, 27}),
         ({'saliency': (0.9, *[0.0] * 34, 0.1)}, {27}),
-        # Two windows a frame in turn: 14 and 15 reach over blocks of three columns each.
-        ({'allowance': Allowance(2, 0.05, 16)}, {27, 28, 29, 35, 36, 37}),
+        # The windows that the encoder computes in turn, 34 and 35.
+        ({'allowance': Allowance(2, 0.05, 16)}, {27, 62, 63}),
     ],
 )
 def test_conditioned_are_the_blocks_near_a_target_and_some_in_turn(change, blocks):
-    assert plan(query_sparse=True, **{'drawn': mask(224, 224), **change}).queries == (
-        tuple(sorted(blocks)),
-    )
+    got = plan(query_sparse=True, **{'drawn': mask(224, 224), **change})
+    # Without a window computed in turn it is the next one's: 7, of blocks 9, 10, 17 and 18.
+    turn = set() if got.refresh else {9, 10, 17, 18}
+    assert got.queries == (tuple(sorted(blocks | turn)),)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,17 @@ def test_each_target_has_windows_of_its_own():
     router = MonitoredRouter(Mode.SMR, 0.7, 5.0, LOST, query_sparse=True)
     chosen = router.plan(GRID, evidence)
     assert chosen.is_dense
-    assert chosen.queries == ((0,), (3,), (6,))
+    turn = {9, 10, 17, 18}
+    assert [set(blocks) - turn for blocks in chosen.queries] == [{0}, {3}, {6}]
+
+
+def test_within_the_grid_every_block_has_its_turn():
+    """Whatever the budget leaves: the background does not age without bound."""
+    turns = [
+        set(plan(query_sparse=True, frame=frame, drawn=mask(224, 224)).queries[0])
+        for frame in range(36)
+    ]
+    assert set.union(*turns) == set(range(64))
 
 
 def test_unless_asked_for_everything_is_conditioned():

@@ -73,7 +73,10 @@ def test_a_plan_in_parts_is_refused_where_nothing_is_kept(model, scene):
     _, first = follow(model, scene, 8, **SETTINGS)
     plans = [result.plan for result in first]
     for settings in ({'mode': 'smr'}, {'mode': 'exact', 'query_sparse': True}):
-        with pytest.raises(ConfigError, match='needed: query_sparse, smr or paper'):
+        with pytest.raises(
+            ConfigError,
+            match=r'query_sparse (True|False); needed: incremental, or smr or paper with',
+        ):
             follow(model, scene, 8, ReplayedRouter(plans), **settings)
 
 
@@ -100,6 +103,56 @@ def test_switched_off_and_on_again_nothing_old_is_used(model, scene):
     assert tracker.step(scene.frames[9]).memory.queries == TOKENS
     assert tracker.step(scene.frames[10]).memory.queries < TOKENS
     assert tracker.memory_bytes == bytes_with
+
+
+def raising(*_, **__):
+    raise RuntimeError('out of memory')
+
+
+def refine(tracker, scene, monkeypatch):
+    tracker.refine(1, Prompt(points=[(5, 5)], point_labels=[0]))
+
+
+def late_prompt(tracker, scene, monkeypatch):
+    tracker.refine(1, mug(scene), frame=tracker.result.frame_index - 2)
+
+
+def jump(tracker, scene, monkeypatch):
+    tracker.forget_recent()
+
+
+def failed_frame(tracker, scene, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match='out of memory'):
+        patch.setattr(tracker._engine, 'memorise', raising)
+        tracker.step(scene.frames[8])
+
+
+@pytest.mark.parametrize('event', [refine, late_prompt, jump, failed_frame])
+def test_a_memory_that_is_another_is_read_everywhere(model, scene, event, monkeypatch):
+    """Also where the plan, here a forced one, knows nothing of what happened."""
+    router = ForcedRouter('smr', 1.0, queries=0.2)
+    settings = {'mode': 'smr', 'query_sparse': True}
+    tracker, results = follow(model, scene, 8, router, **settings)
+    assert results[-1].memory.queries < TOKENS
+    event(tracker, scene, monkeypatch)
+    assert tracker.step(scene.frames[9]).memory.queries == TOKENS
+    assert tracker.step(scene.frames[10]).memory.queries < TOKENS
+
+
+def test_loaded_targets_are_conditioned_everywhere_at_first(model, scene, tmp_path):
+    tracker, _ = follow(model, scene, 8, **SETTINGS)
+    tracker.save(tmp_path / 'memory')
+    other = StreamingTracker(model, TrackerConfig(**SETTINGS))
+    other.load(tmp_path / 'memory')
+    shares = [other.step(frame).memory.queries / TOKENS for frame in scene.frames[8:11]]
+    assert shares[0] == 1
+    assert shares[2] < 1
+
+
+def test_without_the_monitor_nothing_is_kept(model, scene):
+    tracker, results = follow(model, scene, 8, mode='smr', query_sparse=True)
+    assert tracker._targets[1].cache is None
+    assert {result.memory.queries for result in results} == {TOKENS}
 
 
 def test_memory_does_not_grow(model, scene):

@@ -125,6 +125,21 @@ def test_a_plan_survives_json():
         FramePlan.from_dict({'mode': 'paper'})
 
 
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'active': (9,), 'reasons': ('mask',)}, 'window 9 is not in the plan'),
+        ({'active': (0, 1)}, '1 reasons for 2 windows'),
+        ({'queries': ((0, -1), None)}, 'block -1 is not in the plan'),
+        ({'queries': (None, (16,))}, 'block 16 is not in the plan.s grid; it has 16'),
+        ({'tiles': (64,)}, 'tile 64 is not in the plan.s grid; it has 64'),
+    ],
+)
+def test_a_plan_of_other_places_is_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(FramePlan('paper', GRID, (3,), ('mask',)), **change)
+
+
 def walk(router=None):
     model = build_model('compact', 256, seed=1)
     frames = torch.randn(7, 1, 3, 256, 256, generator=torch.Generator().manual_seed(4))
