@@ -102,7 +102,7 @@ def test_a_change_reaches_the_tracker(running, name, value, place, wanted):
 
 def test_the_mode_of_the_next_image_is_the_one_that_was_set(running):
     assert running.add_box().success
-    for mode in ('smr', 'paper', 'exact'):
+    for mode in ('smr', 'paper', 'lossless', 'incremental', 'exact'):
         assert running.node.set_parameters([Parameter('routing.mode', value=mode)])[0].successful
         running.step()
         assert running.got['frame_stats'][-1].route_mode == mode
