@@ -146,7 +146,7 @@ def draw_marks(image: Image, marks: Sequence[Mark]) -> Image:
 def draw_windows(image: Image, plan: FramePlan) -> Image:
     """Darken the windows that were not computed and draw an edge round those that were.
 
-    A plan that computes all windows, or none for want of targets, leaves the picture as it is.
+    A plan of all windows, or of a frame without targets, leaves the picture as it is.
 
     Args:
         image: [height, width, 3] uint8 RGB; left as it is.
@@ -156,7 +156,7 @@ def draw_windows(image: Image, plan: FramePlan) -> Image:
         [height, width, 3] uint8 RGB.
     """
     picture = image.copy()
-    if plan.is_dense or not plan.active:
+    if plan.is_dense or plan.is_idle:
         return picture
     grid = plan.grid
     active = np.zeros((grid.rows, grid.columns), bool)

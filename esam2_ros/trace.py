@@ -79,7 +79,7 @@ def read_trace(path: str | Path) -> list[TracedFrame]:
 
 def plans_of(frames: Iterable[TracedFrame]) -> Sequence[FramePlan]:
     """The plans that a `ReplayedRouter` takes: those of frames that had targets."""
-    return [frame.plan for frame in frames if frame.plan.active]
+    return [frame.plan for frame in frames if not frame.plan.is_idle]
 
 
 def _as_dict(frame: TracedFrame) -> dict[str, Any]:

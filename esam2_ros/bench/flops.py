@@ -147,12 +147,13 @@ def _encoder(shape: ModelShape, work: Work, share: float) -> dict[str, int]:
     cost = dict.fromkeys(('patch', 'stage1', 'stage2', 'stage3', 'stage4', 'neck'), 0)
     cost['patch'] = 2 * side**2 * shape.patch.weights
     mode = Mode(work.mode)
-    parts = shape.parts(mode.reuses, mode.lossless) if mode.in_part else range(0)
+    parts = shape.parts(mode.reuses, mode is Mode.LOSSLESS) if mode.in_part else range(0)
+    packed = work.tricks.window_order or mode.in_part  # parts are never padded
     for number, block in enumerate(shape.blocks):
         linear = share if number in parts else 1.0
         # Tokens of a global block attend to all others where those are kept, else among themselves.
         pairs = linear if block.window or mode.reuses else linear**2
-        cost[f'stage{block.stage}'] += _block(block, side, linear, pairs, work.tricks.window_order)
+        cost[f'stage{block.stage}'] += _block(block, side, linear, pairs, packed)
         side //= 2 if block.pooled else 1
     cost['neck'] = _neck(shape, work)
     return cost

@@ -9,6 +9,7 @@ from typing import Any
 
 from esam2_ros.errors import ConfigError
 
+TREATMENTS = ('shortcut', 'stale', 'reused')
 TILE = 32  # pixels a side of what the encoder's first two stages compute as one
 BLOCK = 64  # pixels a side of the blocks that memory attention conditions; they tile any input
 
@@ -85,14 +86,16 @@ class FramePlan:
     tiles: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for numbers outside the grid, or not as many reasons as windows."""
+        """Raises ConfigError for numbers outside the grid, and for fields that do not agree."""
+        if self.treatment not in TREATMENTS:
+            raise ConfigError(f'treatment is {self.treatment!r}; allowed: {", ".join(TREATMENTS)}')
         if len(self.reasons) != len(self.active):
             raise ConfigError(
                 f'{len(self.reasons)} reasons for {len(self.active)} windows; needed: one for each'
             )
         tiles = (self.grid.extent // TILE) ** 2
         for name, numbers, count in (
-            ('window', self.active, self.grid.count),
+            ('window', (*self.active, *self.refresh), self.grid.count),
             ('tile', self.tiles or (), tiles),
             *(('block', blocks or (), self.grid.blocks.count) for blocks in self.queries or ()),
         ):
@@ -104,6 +107,16 @@ class FramePlan:
     def is_dense(self) -> bool:
         """Whether every window is computed."""
         return len(self.active) == self.grid.count
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was tracked: where the encoder's work is kept, no window may be too."""
+        return not self.active and self.treatment == 'shortcut'
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all of the encoder's work is of this frame."""
+        return self.is_dense and self.tiles is None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a line of JSON."""

@@ -42,7 +42,8 @@ class ChangeMap:
         if self._seen is None:
             across = image.shape[0] // TILE
             return np.ones((across, across), bool)
-        difference = cv2.absdiff(self._now, self._seen).max(axis=2)
+        red, green, blue = cv2.split(cv2.absdiff(self._now, self._seen))
+        difference = cv2.max(cv2.max(red, green), blue)
         reach = _HALO + 1 if self._levels == 0 else 2
         # Right and down, to the tiles that take these pixels too.
         kernel = np.ones((reach, reach), np.uint8)
@@ -64,6 +65,7 @@ class ChangeMap:
             for image in (self._seen, self._now)
         )
         seen[tiles] = now[tiles]
+        self._now = None
 
     @staticmethod
     def _averaged(image: Image) -> NDArray[np.float32]:

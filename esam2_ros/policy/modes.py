@@ -36,6 +36,8 @@ class Mode(StrEnum):
         return self.routed or self.reuses
 
     @property
-    def lossless(self) -> bool:
-        """Whether the result is that of all windows and all memory."""
-        return self in (Mode.STOCK, Mode.EXACT, Mode.LOSSLESS)
+    def treatment(self) -> str:
+        """What a plan of this mode gives to windows that are not computed."""
+        if self is Mode.LOSSLESS:
+            return 'reused'
+        return 'stale' if self is Mode.INCREMENTAL else 'shortcut'

@@ -2,6 +2,7 @@
 """The published rule, told what the current frame shows: where it fails, more is computed."""
 
 import math
+from collections.abc import Collection
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
@@ -65,8 +66,11 @@ class MonitoredRouter:
             plan = self._routed(grid, evidence, view, allowance, keep)
         if not self.query_sparse or whole not in _CONDITIONED_IN_PART:
             return plan
-        # What the encoder computes in turn is conditioned then; else it is simply the next.
-        turn = plan.refresh or (evidence.frame % grid.count,)
+        # What the encoder computes in turn is conditioned too. Where windows are kept, of those
+        # that do not change none has a turn there, and their background still ages.
+        turn = set(plan.refresh)
+        if self.mode.reuses or not turn:
+            turn.add(evidence.frame % grid.count)
         queries = (
             self._queries(grid, target, view, allowance, turn) for target in evidence.targets
         )
@@ -105,7 +109,7 @@ class MonitoredRouter:
         target: TargetEvidence,
         view: SceneView,
         allowance: Allowance,
-        turn: Sequence[int],
+        turn: Collection[int],
     ) -> tuple[int, ...] | None:
         """Blocks conditioned for one target: near it, and those of windows whose turn it is.
 

@@ -33,6 +33,7 @@ from esam2_ros.policy.readout import Readout
 from esam2_ros.policy.readout import read_out
 from esam2_ros.policy.results import FrameResult
 from esam2_ros.policy.results import MemoryUse
+from esam2_ros.policy.results import TargetState
 from esam2_ros.policy.reuse import Reuse
 from esam2_ros.policy.routing import Evidence
 from esam2_ros.policy.routing import PaperRouter
@@ -73,8 +74,9 @@ class Pipeline:
         self._paper = PaperRouter(
             Mode(config.mode), config.keep_ratio, config.saliency_mass, config.score_threshold
         )
-        self._supervisor = _supervisor(engine, config, before, monitor)
+        # Before the supervisor, which goes on with new settings at once: this one may refuse.
         self._reuse = _reuse(engine, config, before)
+        self._supervisor = _supervisor(engine, config, before, monitor)
         # The published rule conditions everything: without the monitor nobody asks for parts.
         self._in_parts = config.in_parts and (config.monitor or router is not None)
         self._planner: Router = router or self._paper
@@ -129,11 +131,9 @@ class Pipeline:
     ) -> tuple[FrameResult, Features | None]:
         """Track `targets` on `frame`; the features are given where all windows were computed."""
         plan = idle_plan(self._engine.grid, self._config.mode)
-        tracked, features, events = _NOTHING, None, list(sight.events)
-        whole = not targets
+        tracked, features = _NOTHING, None
         if targets:
             plan = self._planner.plan(self._engine.grid, self._ask(frame.index, targets))
-            whole = plan.is_dense
             with self._engine.precision():
                 with clock.stage('encode'):
                     plan, features = self._encode(frame, plan)
@@ -143,15 +143,7 @@ class Pipeline:
             for target, segmentation in zip(targets, tracked.segmentations, strict=True):
                 target.segmentation = segmentation
                 target.arrive(frame.index, target.next_at)
-            absent = [target.frames_since_seen for target in targets]
-            lost_after = self._config.lost_after_frames
-            states = show(targets, readouts, lost_after, new_frame=True)
-            events += _sightings(targets, absent, lost_after)
-            if self._supervisor is not None:
-                rivals = [each.rivalry for each in readouts]
-                states, suspicions = self._supervisor.judge(targets, states, rivals, whole)
-                fresh = self._reuse.fresh if self._reuse else plan.active
-                events += [*suspicions, *self._supervisor.finish(fresh, clock.timings().total)]
+            states, events = self._judge(targets, readouts, plan, clock)
         self._evidence, self.jumped = tuple(map(_evidence, readouts)), False
         result = FrameResult(
             frame_index=frame.index,
@@ -161,14 +153,32 @@ class Pipeline:
             plan=plan,
             timings=clock.timings(),
             memory=tracked.use,
-            events=tuple(events),
+            events=(*sight.events, *events),
             view=sight.view,
         )
-        return result, features if plan.is_dense or self._lossless else None
+        whole = plan.is_fresh or Mode(self._config.mode) is Mode.LOSSLESS
+        return result, features if whole else None
 
-    @property
-    def _lossless(self) -> bool:
-        return Mode(self._config.mode) is Mode.LOSSLESS
+    def _judge(
+        self,
+        targets: Sequence[Target],
+        readouts: Sequence[Readout],
+        plan: FramePlan,
+        clock: StageClock,
+    ) -> tuple[tuple[TargetState, ...], list[TrackerEvent]]:
+        """How the targets look, what of it is remembered, and what happened."""
+        absent = [target.frames_since_seen for target in targets]
+        lost_after = self._config.lost_after_frames
+        states = show(targets, readouts, lost_after, new_frame=True)
+        events = _sightings(targets, absent, lost_after)
+        if self._supervisor is None:
+            return states, events
+        whole = plan.is_dense if self._reuse is None else self._reuse.whole
+        fresh = plan.active if self._reuse is None else self._reuse.fresh
+        rivals = [each.rivalry for each in readouts]
+        states, suspicions = self._supervisor.judge(targets, states, rivals, whole)
+        late = self._supervisor.finish(fresh, clock.timings().total)
+        return states, [*events, *suspicions, *late]
 
     @property
     def nbytes(self) -> int:
@@ -178,6 +188,12 @@ class Pipeline:
     def _encode(self, frame: PastFrame, plan: FramePlan) -> tuple[FramePlan, Features]:
         """The features of a frame, and the plan that was carried out."""
         engine, reuse = self._engine, self._reuse
+        allowed = ('shortcut', Mode(self._config.mode).treatment)
+        if plan.treatment not in allowed:
+            raise ConfigError(
+                f'the plan treats windows as {plan.treatment!r}; allowed in mode'
+                f' {self._config.mode}: {", ".join(dict.fromkeys(allowed))}'
+            )
         image = engine.normalise(frame.pixels)
         if reuse is None:
             return plan, engine.encode(image, None if plan.is_dense else plan.active)
@@ -243,7 +259,10 @@ def _reuse(engine: Engine, config: TrackerConfig, before: Pipeline | None) -> Re
     if kept is not None and kept.suits(mode, config.change_levels):
         return kept
     return Reuse(
-        mode, config.change_levels, engine.grid, lambda: engine.new_frame_cache(mode.lossless)
+        mode,
+        config.change_levels,
+        engine.grid,
+        lambda: engine.new_frame_cache(mode is Mode.LOSSLESS),
     )
 
 

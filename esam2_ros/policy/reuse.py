@@ -11,11 +11,11 @@ from esam2_ros.core.incremental import FrameCache
 from esam2_ros.core.plan import TILE
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
+from esam2_ros.core.plan import dense_plan
 from esam2_ros.policy.changes import ChangeMap
 from esam2_ros.policy.changes import Image
 from esam2_ros.policy.modes import Mode
 
-DECIDED = ('stale', 'reused')
 # Where the windows kept are of another scene or nothing is known of them, all are computed.
 _ALL_ANEW = ('prompt', 'jump', 'cut')
 
@@ -31,7 +31,6 @@ class Reuse:
         self._levels = levels
         self._grid = grid
         self._changes = ChangeMap(0.0 if mode is Mode.LOSSLESS else levels)
-        self._changed: NDArray[np.bool_] | None = None
         self._dirty = np.ones(grid.count, bool)
         self._window_of = _window_of(grid)
         self.cache = new_cache()
@@ -40,6 +39,11 @@ class Reuse:
     def nbytes(self) -> int:
         """Bytes of the cache and of what images are compared with."""
         return self.cache.nbytes + self._changes.nbytes
+
+    @property
+    def whole(self) -> bool:
+        """Whether all windows are up to date."""
+        return not self._dirty.any()
 
     def suits(self, mode: Mode, levels: float) -> bool:
         """Whether this goes on with these settings."""
@@ -61,18 +65,23 @@ class Reuse:
 
         A plan that was narrowed before, from a log, stays as it is.
         """
-        self._changed = self._changes.observe(image)
-        touched = self._window_of[self._changed]
+        changed = self._changes.observe(image)
+        touched = self._window_of[changed]
         self._dirty[touched] = True
-        if plan.treatment in DECIDED:
+        if plan.treatment == self._mode.treatment:
             return plan
-        tiles = None if self._changed.all() else tuple(np.flatnonzero(self._changed).tolist())
+        if not self.cache.filled:
+            reason = plan.reasons[0] if plan.is_dense else 'first'
+            whole = dense_plan(self._grid, plan.mode, reason, plan.keep)
+            return replace(whole, treatment=self._mode.treatment, queries=plan.queries)
+        tiles = None if changed.all() else tuple(np.flatnonzero(changed).tolist())
         if self._mode is Mode.LOSSLESS:
             active = tuple(np.unique(touched).tolist())
             reasons = ('changed',) * len(active)
-            return replace(plan, active=active, reasons=reasons, treatment='reused', tiles=tiles)
+            treatment = self._mode.treatment
+            return replace(plan, active=active, reasons=reasons, treatment=treatment, tiles=tiles)
         if plan.is_dense and plan.reasons[0] in _ALL_ANEW:
-            return replace(plan, treatment='stale')
+            return replace(plan, treatment=self._mode.treatment)
         kept = [
             (window, reason)
             for window, reason in zip(plan.active, plan.reasons, strict=True)
@@ -84,7 +93,7 @@ class Reuse:
             active=active,
             reasons=tuple(reason for _, reason in kept),
             refresh=tuple(window for window in plan.refresh if window in active),
-            treatment='stale',
+            treatment=self._mode.treatment,
             tiles=tiles,
         )
 

@@ -98,7 +98,9 @@ def salient_windows(saliency: Sequence[float], mass: float) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PaperRouter:
-    """The published rule for the modes exact, swr, smr and paper.
+    """The published rule for the modes swr and paper; all windows in all that do not route.
+
+    In the modes that reuse, what did not change is taken out of its plans.
 
     mode             which of them
     keep_ratio       share of each older memory that the modes with sparse memory read
@@ -178,10 +180,7 @@ class ForcedRouter:
             )
         self._frame += 1
         reasons = ('forced',) * len(active)
-        treatment = 'shortcut'
-        if self._mode.reuses:
-            treatment = 'reused' if self._mode.lossless else 'stale'
-        return FramePlan(self._mode, grid, active, reasons, treatment, queries, keep)
+        return FramePlan(self._mode, grid, active, reasons, self._mode.treatment, queries, keep)
 
 
 def _part(grid: WindowGrid, share: float, number: int) -> tuple[int, ...]:

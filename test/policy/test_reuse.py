@@ -11,12 +11,18 @@ from esam2_ros import Prompt
 from esam2_ros import StreamingTracker
 from esam2_ros import TrackerConfig
 from esam2_ros import load_model
+from esam2_ros.core.images import resize_to_square
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
 from esam2_ros.core.plan import dense_plan
+from esam2_ros.errors import ConfigError
 from esam2_ros.policy.modes import Mode
 from esam2_ros.policy.reuse import Reuse
 from esam2_ros.policy.routing import ReplayedRouter
+from esam2_ros.trace import TracedFrame
+from esam2_ros.trace import TraceWriter
+from esam2_ros.trace import plans_of
+from esam2_ros.trace import read_trace
 from esam2_ros.training.scenes import demo_scene
 
 SIDE = 256
@@ -105,12 +111,29 @@ def test_a_plan_from_a_log_stays_as_it_is():
     assert run(reuse('incremental'), logged, grey((10, 10))) == logged
 
 
+def test_while_nothing_is_kept_everything_is_computed_and_the_plan_says_so():
+    kept = reuse('incremental')
+    kept.cache.filled = False
+    plan = run(kept, routed(0, 5), grey())
+    assert (plan.reasons, plan.tiles) == (('first',) * 9, None)
+    assert kept.whole
+
+
+def test_whole_is_a_frame_without_windows_out_of_date():
+    kept = reuse('incremental')
+    assert kept.whole
+    run(kept, routed(0), grey((10, 10), (200, 110)))
+    assert not kept.whole
+    run(kept, routed(0, 7), grey((10, 10), (200, 110)))
+    assert kept.whole
+
+
 def test_after_a_reset_everything_is_computed():
     kept = reuse('incremental')
     kept.reset()
     assert not kept.cache.filled
     plan = kept.narrow(routed(0, 5), grey())
-    assert (plan.active, plan.tiles) == ((0, 5), None)
+    assert plan.is_fresh
     assert kept.fresh == frozenset()
 
 
@@ -180,14 +203,96 @@ def test_nothing_changes_and_nothing_is_computed(model, scene, mode):
     assert [len(result.plan.active) for result in results[1:]] == [0] * 4
 
 
+def hidden(scene):
+    """A camera that stands, and a target that is covered for some frames."""
+    images, mask = still(scene, 14)
+    ys, xs = mask.nonzero()
+    for image in images[4:9]:
+        image[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1] = 90
+    return images, mask
+
+
+@pytest.mark.parametrize(
+    'film', [still, hidden, lambda scene: ([scene.frames[0]] * 6, scene.masks[0] == 1)]
+)
 @pytest.mark.parametrize('mode', ['lossless', 'incremental'])
-def test_the_same_frames_and_plans_give_the_same_masks(model, scene, mode):
-    images, mask = still(scene)
+def test_a_trace_gives_the_same_masks_again(model, scene, tmp_path, film, mode):
+    """Also where nothing was computed, and where the target was out of view."""
+    images, mask = film(scene)
     _, first = follow(model, images, mask, mode=mode, monitor=True)
-    plans = [result.plan for result in first]
+    writer = TraceWriter(tmp_path / 'trace.jsonl')
+    for result in first:
+        writer.write(TracedFrame.of(result))
+    writer.close()
+    plans = plans_of(read_trace(tmp_path / 'trace.jsonl'))
+    assert plans == [result.plan for result in first]
     _, again = follow(model, images, mask, ReplayedRouter(plans), mode=mode, monitor=True)
     assert torch.equal(logits(first), logits(again))
     assert [result.plan for result in again] == plans
+
+
+@pytest.mark.parametrize(
+    ('logged', 'settings'),
+    [
+        ('lossless', {'mode': 'exact'}),
+        ('incremental', {'mode': 'paper', 'query_sparse': True}),
+        ('incremental', {'mode': 'lossless'}),
+    ],
+)
+def test_a_log_of_another_treatment_is_refused(model, scene, logged, settings):
+    images, mask = still(scene)
+    _, first = follow(model, images, mask, mode=logged, monitor=True)
+    router = ReplayedRouter([result.plan for result in first])
+    with pytest.raises(ConfigError, match=r"treats windows as '(stale|reused)'; allowed in mode"):
+        follow(model, images, mask, router, **settings)
+
+
+def test_in_a_still_picture_every_block_has_its_turn(model, scene):
+    images = [scene.frames[0]] * 14
+    _, results = follow(model, images, scene.masks[0] == 1, mode='incremental', monitor=True)
+    seen = set().union(*(result.plan.queries[0] for result in results if result.plan.queries))
+    assert seen == set(range(16))
+
+
+def test_several_targets(model, scene):
+    """Windows are those of all, blocks those of each."""
+    images, mask = still(scene)
+    tracker, _ = follow(model, images[:3], mask, mode='incremental', monitor=True)
+    tracker.add(Prompt(box=(5, 5, 60, 60)))
+    results = [tracker.step(image) for image in images[3:]]
+    assert all(len(result.targets) == 2 for result in results)
+    assert {len(result.plan.queries) for result in results if result.plan.queries} == {2}
+    tracker.remove(1)
+    assert len(tracker.step(images[0]).targets) == 1
+
+
+def test_a_prompt_never_takes_features_that_are_old_in_part(model, scene):
+    """All windows computed, but not all tiles: a prompt on that frame encodes it anew."""
+    images, mask = still(scene)
+    tracker, _ = follow(model, images[:3], mask, mode='incremental')
+    image = np.clip(images[3].astype(int) + 1, 0, 255).astype(np.uint8)
+    for row in range(4, 200, 32):
+        for column in range(4, image.shape[1] - 8, 64):
+            image[row : row + 8, column : column + 8] += 60
+    result = tracker.step(image)
+    newest = tracker._history.at(result.frame_index)
+    kept = tracker._history.features_of(newest)
+    assert (kept is not None) == result.plan.is_fresh
+
+
+def test_settings_that_are_refused_change_nothing(model, scene, monkeypatch):
+    images, mask = still(scene)
+    tracker, _ = follow(model, images[:4], mask, mode='exact', monitor=True)
+    before = tracker._pipeline._supervisor.config
+
+    def refuse(lossless):
+        raise ConfigError('no room')
+
+    monkeypatch.setattr(tracker._engine, 'new_frame_cache', refuse)
+    with pytest.raises(ConfigError, match='no room'):
+        tracker.configure(TrackerConfig(mode='lossless', monitor=True, latency_ms=1.0))
+    assert tracker.config.mode == 'exact'
+    assert tracker._pipeline._supervisor.config == before
 
 
 @pytest.mark.parametrize('mode', ['lossless', 'incremental'])
@@ -199,8 +304,6 @@ def test_normalised_images_are_compared_too(model, scene, mode):
     size = (images[0].shape[1], images[0].shape[0])
     results = []
     for index, image in enumerate(images):
-        from esam2_ros.core.images import resize_to_square
-
         tensor = engine.normalise(resize_to_square(image, SIDE))
         results.append(tracker.step_tensor(tensor, size=size))
         if not index:
@@ -236,9 +339,10 @@ def test_modes_may_change_and_memory_does_not_grow(model, scene):
     assert tracker.memory_bytes == without
 
 
-def test_after_a_change_of_mode_the_first_frame_is_whole(model, scene):
+@pytest.mark.parametrize('mode', ['lossless', 'incremental'])
+def test_after_a_change_of_mode_the_first_frame_is_whole(model, scene, mode):
     images, mask = still(scene)
     tracker, _ = follow(model, images[:5], mask, mode='exact')
-    tracker.configure(TrackerConfig(mode='lossless'))
-    assert tracker.step(images[5]).plan.is_dense
+    tracker.configure(TrackerConfig(mode=mode, monitor=True))
+    assert tracker.step(images[5]).plan.is_fresh
     assert not tracker.step(images[6]).plan.is_dense
