@@ -38,12 +38,13 @@ class NodeOptions:
 
     def parameters(self) -> dict[str, Any]:
         """Parameters that the replay sets, nested by the dots of their names."""
-        model = {
+        given = {
             'name': self.model,
             'checkpoint': self.checkpoint,
             'image_size': self.image_size,
             'device': self.device,
         }
+        model = {key: value for key, value in given.items() if value}
         # A dependable image topic: a frame that DDS loses would look like one that the node
         # dropped.
         reliable = {f'{self.namespace}/{self.image_topic}': {'subscription': _RELIABLE}}
@@ -52,7 +53,8 @@ class NodeOptions:
             'image_transport': 'compressed' if self.compressed else 'raw',
             # The player changes the node's state itself: so it is told when that fails.
             'autostart': False,
-            'model': {key: value for key, value in model.items() if value},
+            # ROS 2 cannot read an empty map.
+            **({'model': model} if model else {}),
             'qos_overrides': reliable,
             **self.extra,
         }

@@ -26,6 +26,7 @@ from esam2_ros.bags.schema import esam2_typestore
 from esam2_ros.bags.write import BagOptions
 from esam2_ros.bags.write import raw_cdr
 from esam2_ros.bags.write import write_bag
+from esam2_ros.replay.process import NodeOptions
 
 FRAMES = 6
 FPS = 10.0
@@ -107,6 +108,14 @@ def test_paced_by_the_node_nothing_is_dropped(paced, folder):
     assert summary['stages_ms'].keys() > {'encode', 'mask', 'total', 'round_trip'}
     assert 0 < summary['stages_ms']['total']['p50'] <= summary['stages_ms']['round_trip']['p95']
     assert json.loads((folder / 'paced' / 'summary.json').read_text()) == summary
+
+
+def test_without_any_option(folder):
+    """The packaged model, a frame, nobody to track: what the node is given must be readable."""
+    done = run(folder / 'bag', '--frames', 1, '--no-video', '--out', folder / 'plain', '--json')
+    assert done.code == 0, done.error
+    assert json.loads(done.out)['frames']['processed'] == 1
+    assert 'model' not in NodeOptions('/esam2').parameters()
 
 
 def test_prompts_land_on_their_frames(paced):
