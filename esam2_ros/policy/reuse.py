@@ -11,7 +11,6 @@ from esam2_ros.core.incremental import FrameCache
 from esam2_ros.core.plan import TILE
 from esam2_ros.core.plan import FramePlan
 from esam2_ros.core.plan import WindowGrid
-from esam2_ros.core.plan import dense_plan
 from esam2_ros.policy.changes import ChangeMap
 from esam2_ros.policy.changes import Image
 from esam2_ros.policy.modes import Mode
@@ -70,18 +69,17 @@ class Reuse:
         self._dirty[touched] = True
         if plan.treatment == self._mode.treatment:
             return plan
+        plan = replace(plan, treatment=self._mode.treatment)
         if not self.cache.filled:
             reason = plan.reasons[0] if plan.is_dense else 'first'
-            whole = dense_plan(self._grid, plan.mode, reason, plan.keep)
-            return replace(whole, treatment=self._mode.treatment, queries=plan.queries)
+            every = range(self._grid.count)
+            return replace(plan, active=tuple(every), reasons=(reason,) * len(every), refresh=())
         tiles = None if changed.all() else tuple(np.flatnonzero(changed).tolist())
         if self._mode is Mode.LOSSLESS:
             active = tuple(np.unique(touched).tolist())
-            reasons = ('changed',) * len(active)
-            treatment = self._mode.treatment
-            return replace(plan, active=active, reasons=reasons, treatment=treatment, tiles=tiles)
+            return replace(plan, active=active, reasons=('changed',) * len(active), tiles=tiles)
         if plan.is_dense and plan.reasons[0] in _ALL_ANEW:
-            return replace(plan, treatment=self._mode.treatment)
+            return plan
         kept = [
             (window, reason)
             for window, reason in zip(plan.active, plan.reasons, strict=True)
@@ -93,7 +91,6 @@ class Reuse:
             active=active,
             reasons=tuple(reason for _, reason in kept),
             refresh=tuple(window for window in plan.refresh if window in active),
-            treatment=self._mode.treatment,
             tiles=tiles,
         )
 
